@@ -1,0 +1,102 @@
+"""What a `Session` answers to one event."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from surgical_ml.audit import Ticket
+from surgical_ml.geometry import Track
+from surgical_ml.guidance import Advisory, GateState, Guidance, Validity
+from surgical_ml.perception import Grid
+from surgical_ml.workflow import WorkflowEstimate
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer; what may be shown, and why if nothing may.
+
+    A publisher shows it only once `ticket.durable`; two decisions are equal when everything but the ticket is.
+
+    Attributes:
+        seq: its number in the case, from 0; one for each event.
+        event: what it answers: frame, tick, robot-state, operator-action, record-failure.
+        index: the frame's index; None for any other event.
+        stamp_ns: the event's.
+        judged_ns: stamp of the newest frame that was judged; None before there is one.
+        input_sha256: digest of the network's input; empty for any other event than a frame.
+        state, validity: the gate's.
+        withheld: why nothing is shown, as a code such as `out-of-body`; empty while something is.
+        degraded: what is poor while something is shown.
+        phase: the workflow's estimate; None while withheld.
+        instruments: tracks seen in this frame; empty while withheld.
+        guidance: None while withheld.
+        advisories: the full active set, most urgent first; technical ones also while withheld.
+        ticket: of the decision's record.
+        grid: the label map, for whoever subscribes to masks; never recorded.
+    """
+
+    seq: int
+    event: str
+    index: int | None
+    stamp_ns: int
+    judged_ns: int | None
+    input_sha256: str
+    state: GateState
+    validity: Validity
+    withheld: str
+    degraded: tuple[str, ...]
+    phase: WorkflowEstimate | None
+    instruments: tuple[Track, ...]
+    guidance: Guidance | None
+    advisories: tuple[Advisory, ...]
+    ticket: Ticket | None = field(default=None, compare=False, repr=False)
+    grid: Grid | None = field(default=None, compare=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of `decisions.jsonl`: integers, strings, lists; only what the inputs determine."""
+        phase = self.phase
+        return {
+            "schema": SCHEMA,
+            "seq": self.seq,
+            "event": self.event,
+            "index": self.index,
+            "stamp_ns": self.stamp_ns,
+            "input_sha256": self.input_sha256,
+            "state": self.state.value,
+            "validity": self.validity.value,
+            "withheld": self.withheld,
+            "degraded": list(self.degraded),
+            "phase": None
+            if phase is None
+            else {
+                "committed": phase.committed,
+                "candidate": phase.candidate,
+                "scores": list(phase.belief_ppm),
+                "certainty": phase.certainty.value,
+                "since_ns": phase.committed_since_ns,
+                "next": phase.next_phase,
+                "progress": phase.progress_ppm,
+            },
+            "instruments": [
+                {
+                    "track": track.id,
+                    "type": track.type,
+                    "score": track.score_ppm,
+                    "tip_px": None if track.tip_px is None else list(track.tip_px),
+                    "area_px": track.area_px,
+                }
+                for track in self.instruments
+            ],
+            "guidance": None if self.guidance is None else _plain(asdict(self.guidance)),
+            "advisories": [_plain(asdict(advisory)) for advisory in self.advisories],
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that what is written equals what is read."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
