@@ -1,0 +1,73 @@
+"""The configuration of a case: validated at the door, and named by its digest ever after."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from surgical_ml.errors import InputError
+
+
+class CaseConfig(BaseModel):
+    """Everything that shapes a decision and is neither a model, a protocol nor an event.
+
+    Unknown keys are refused. `action` is refused by its name: this module advises and never acts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    procedure: str = Field("cholecystectomy", description="name of a shipped protocol, or path of a protocol file")
+    model: str = Field("cholecystectomy", description="name[/version] of a shipped model, or path of its folder")
+    engine: str = Field("onnxruntime", description="the runtime of the networks; never replaced silently by another")
+    threads: int = Field(2, ge=1, le=64, description="threads of one network run")
+    calibration: str | None = Field(None, description="camera calibration file; None gives distances in pixels only")
+    time_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="how many times faster than real the case runs; 1 but for compressed synthetic cases",
+    )
+    nominal_fps: float = Field(30.0, gt=0, le=240, description="frame rate the source is expected to have, frames/s")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical content, hex."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: object = "configuration") -> "CaseConfig":
+        """Validate a mapping.
+
+        Raises:
+            InputError: names the first key that is wrong, what it must be, and what it is.
+        """
+        if "action" in values:
+            raise InputError(f"{where}: action", "no such key: this module advises and never acts", "one")
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{where}: {key}", first["msg"], repr(first["input"])) from error
+
+    @classmethod
+    def load(cls, path: Path) -> "CaseConfig":
+        """Read a YAML file.
+
+        Raises:
+            InputError: the file is missing, is not a YAML mapping, or a value in it is wrong.
+        """
+        try:
+            values = yaml.safe_load(path.read_text("utf-8"))
+        except OSError as error:
+            raise InputError(path, "a configuration file", error.strerror or "no file") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(path, "YAML", str(error).splitlines()[0]) from error
+        if not isinstance(values, dict):
+            raise InputError(path, "a mapping of names to values", type(values).__name__)
+        return cls.of(values, path)
