@@ -46,11 +46,8 @@ def of_text(name: str, text: str) -> CameraCalibration | StereoCalibration:
     notes: list[str] = []
     found = _entries(name, text, notes)
     if not any(key.startswith("camera-") for key in found):
-        raise InputError(
-            name,
-            "EndoVis lines such as `Camera-0-F: 1084.2 1084.0`, or an INI file with [StereoLeft]",
-            _first_line(text),
-        )
+        wanted = "EndoVis lines such as `Camera-0-F: 1084.2 1084.0`, or an INI file with [StereoLeft]"
+        raise InputError(name, wanted, _first_line(text))
     size = _text_size(name, found, notes)
     left = _text_lens(name, found, 0, size, notes)
     if not any(key.startswith("camera-1-") for key in found):
@@ -233,11 +230,14 @@ def _of_ini(name: str, text: str) -> StereoCalibration:
         values, rest = _leading_numbers(value)
         if current is None or not sign or not key.strip():
             raise InputError(f"{name}, line {number}", "`key = number` below a [section]", raw.strip()[:40])
+        name_of_key = key.strip().lower()
+        if name_of_key in current and current[name_of_key].values != values:
+            raise InputError(f"{name}, line {number}, {key.strip()}", "each key once", "another value above")
         if len(values) == 1:
-            current[key.strip().lower()] = _Entry(number, values)
+            current[name_of_key] = _Entry(number, values)
             if rest:
                 notes.append(f"line {number}: text behind the number left out: {rest[:40]}")
-        elif key.strip().lower() in INI_INTRINSICS:
+        elif name_of_key in INI_INTRINSICS:
             raise InputError(f"{name}, line {number}, {key.strip()}", "one number", value.strip()[:40] or "nothing")
     missing = [side for side in ("stereoleft", "stereoright") if side not in sections]
     if missing:

@@ -189,9 +189,8 @@ class StereoCalibration(Stated):
     @model_validator(mode="after")
     def _is_a_pair(self) -> Self:
         if self.left.image_size != self.right.image_size:
-            raise ValueError(
-                f"expected both cameras to have one image size, found {self.left.image_size} and {self.right.image_size}"
-            )
+            sizes = f"{self.left.image_size} and {self.right.image_size}"
+            raise ValueError(f"expected both cameras to have one image size, found {sizes}")
         return self
 
     @property

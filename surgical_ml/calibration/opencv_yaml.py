@@ -193,4 +193,5 @@ def _size(mapping: LinedMapping) -> tuple[int, int] | None:
 
 def _matrix(name: str, values: Floats) -> str:
     data = ", ".join(repr(float(value)) for value in values.ravel())
-    return f"{name}: !!opencv-matrix\n   rows: {values.shape[0]}\n   cols: {values.shape[1]}\n   dt: d\n   data: [ {data} ]"
+    rows, cols = values.shape
+    return f"{name}: !!opencv-matrix\n   rows: {rows}\n   cols: {cols}\n   dt: d\n   data: [ {data} ]"
