@@ -30,7 +30,7 @@ class CaseConfig(BaseModel):
         1.0,
         gt=0,
         le=1000,
-        description="how many times faster than real the case runs; 1 but for compressed synthetic cases",
+        description="how many times faster than real the case runs; above 1 only for synthetic cases",
     )
     nominal_fps: float = Field(30.0, gt=0, le=240, description="frame rate the source is expected to have, frames/s")
 

@@ -6,7 +6,7 @@ from typing import Any
 from surgical_ml.audit import Ticket
 from surgical_ml.geometry import Track
 from surgical_ml.guidance import Advisory, GateState, Guidance, Validity
-from surgical_ml.perception import Grid
+from surgical_ml.perception import Observation
 from surgical_ml.workflow import WorkflowEstimate
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ class Decision:
         guidance: None while withheld.
         advisories: the full active set, most urgent first; technical ones also while withheld.
         ticket: of the decision's record.
-        grid: the label map, for whoever subscribes to masks; never recorded.
+        observation: what was seen, whatever the gate says of it; None for any other event than a frame.
     """
 
     seq: int
@@ -51,7 +51,7 @@ class Decision:
     guidance: Guidance | None
     advisories: tuple[Advisory, ...]
     ticket: Ticket | None = field(default=None, compare=False, repr=False)
-    grid: Grid | None = field(default=None, compare=False, repr=False)
+    observation: Observation | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The line of `decisions.jsonl`: integers, strings, lists; only what the inputs determine."""

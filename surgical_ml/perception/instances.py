@@ -87,7 +87,7 @@ def find_structures(labels: Labels, manifest: Manifest, placement: Placement) ->
 
 
 def _tip(heat: Grid2, box: tuple[int, int, int, int], threshold: float) -> tuple[tuple[float, float] | None, int]:
-    """The heat-map's peak within one cell of the box, refined over its 3 x 3 neighbourhood; (None, 0) below threshold."""
+    """The heat-map's peak within one cell of the box, refined over 3 x 3 cells; (None, 0) below the threshold."""
     rows, columns = heat.shape
     x0, y0 = max(0, box[0] - 1), max(0, box[1] - 1)
     x1, y1 = min(columns, box[0] + box[2] + 1), min(rows, box[1] + box[3] + 1)

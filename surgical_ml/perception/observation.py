@@ -1,6 +1,7 @@
 """What one frame shows, in numbers that compare exactly.
 
-Probabilities are integers in parts per million (ppm): a record holds no floats, and two runs agree or differ, never nearly.
+Probabilities are integers in parts per million (ppm): a record holds no floats, and two runs agree or differ,
+never nearly.
 """
 
 from dataclasses import dataclass, field

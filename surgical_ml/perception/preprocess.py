@@ -33,7 +33,7 @@ class Preprocessor:
     """Crops to the content area, fits it into the network's input with black bars, and normalises.
 
     The resize is bilinear without anti-aliasing, because that is what the networks were trained with and because it
-    costs a fifth of the better one. Buffers are kept between calls: what `__call__` returns is valid until the next one.
+    costs a fifth of the better one. Buffers are kept: what `__call__` returns is valid until the next call.
     """
 
     def __init__(self, spec: InputSpec) -> None:

@@ -1,0 +1,246 @@
+"""Whole cases through `Session`, offline."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Full, Queue
+from typing import Any
+
+import surgical_ml
+from surgical_ml.audit import AuditWriter, verify
+from surgical_ml.config import CaseConfig
+from surgical_ml.errors import InputError
+from surgical_ml.evaluation.case_folder import CaseFolder, write_json
+from surgical_ml.events import Action, OperatorAction
+from surgical_ml.session import Session, open_session
+from surgical_ml.video import Frame, Source, open_source
+
+_ASIDE = ".partial"
+
+READ_AHEAD = 4
+"""Frames decoded ahead of the one that is judged; enough to overlap, little enough to forget about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay has come; `total` is None where the source cannot say."""
+
+    done: int
+    total: int | None
+    frames_per_s: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySummary:
+    """What `summary.json` holds, and where the case folder is."""
+
+    folder: Path
+    values: dict[str, Any]
+
+
+def replay_case(
+    video: str,
+    out: Path,
+    *,
+    config: CaseConfig | None = None,
+    fps: float | None = None,
+    overlay: bool = False,
+    masks: bool = False,
+    every: int = 1,
+    progress: Callable[[ReplayProgress], None] | None = None,
+) -> ReplaySummary:
+    """Run one recorded case through a `Session` and write its folder.
+
+    The folder appears complete or not at all: it is written aside and renamed. It holds `decisions.jsonl` (only what the
+    inputs determine: two runs give the same bytes), `timings.jsonl`, `audit/`, `summary.json`, `keyframes/`, and where
+    asked for `overlay.mp4` and `masks/`.
+
+    Args:
+        video: what `open_source` takes.
+        out: a folder that does not exist yet, or is empty.
+        config: of the case; the default configuration if None.
+        fps: frame rate to assume, frames/s; None believes the source.
+        overlay: write an MP4 with the decisions drawn on the frames.
+        masks: write a label-map PNG a frame; the network's, whatever the gate says.
+        every: judge every n-th frame only.
+        progress: told after every judged frame.
+
+    Raises:
+        InputError: the source, the model, the protocol or the folder is not what it must be, or a record could not be
+            made durable; nothing is left behind.
+    """
+    if every < 1:
+        raise InputError("every", "a whole number from 1", str(every))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(out, "a new or empty folder", "files" if out.is_dir() else "a file")
+    config = config or CaseConfig.of({})
+    with open_source(video, fps=fps) as source, _aside(out) as folder:
+        values = _replay(source, folder, config, overlay, masks, every, progress)
+    return ReplaySummary(out, values)
+
+
+def _replay(
+    source: Source,
+    folder: Path,
+    config: CaseConfig,
+    overlay: bool,
+    masks: bool,
+    every: int,
+    progress: Callable[[ReplayProgress], None] | None,
+) -> dict[str, Any]:
+    stopwatch = _Stopwatch()
+    case = folder.name.removesuffix(_ASIDE)
+    with (
+        AuditWriter(folder / "audit") as recorder,
+        CaseFolder(folder, source.info.fps, overlay=overlay, masks=masks) as writer,
+    ):
+        session = open_session(config, recorder, case=case, stage=stopwatch.lap)
+        writer.name_classes(session.model.manifest.segmentation)
+        began = time.perf_counter()
+        judged, last_ns = 0, 0
+        for frame in _prefetched(source, every, stopwatch):
+            if judged == 0:
+                writer.put(session.step(OperatorAction(frame.stamp_ns, Action.START, "replay")))
+            stopwatch.start()
+            decision = session.step(frame)
+            writer.put(decision, frame, stopwatch.stop())
+            judged, last_ns = judged + 1, frame.stamp_ns
+            if progress is not None:
+                progress(_progress(judged, source.info.frames, every, time.perf_counter() - began))
+        if judged == 0:
+            raise InputError(source.info.name, "at least one frame", "none")
+        seconds = time.perf_counter() - began
+        writer.put(session.step(OperatorAction(last_ns, Action.END, "replay")))
+        writer.flush()
+    report = verify(folder / "audit")
+    values = _summary(source, session, config, writer, judged, seconds, every)
+    values["audit"] = {"entries": report.entries, "head": report.head, "ok": report.ok}
+    write_json(folder / "summary.json", values)
+    return values
+
+
+def _summary(
+    source: Source, session: Session, config: CaseConfig, writer: CaseFolder, judged: int, seconds: float, every: int
+) -> dict[str, Any]:
+    manifest = session.model.manifest
+    return {
+        "schema": 1,
+        "video": source.info.name,
+        "frames": judged,
+        "every": every,
+        "fps": source.info.fps,
+        "seconds": round(seconds, 3),
+        "frames_per_s": round(judged / seconds, 2),
+        "software": {"name": "surgical_ml", "version": surgical_ml.__version__},
+        "engine": config.engine,
+        "model": {"name": manifest.name, "version": manifest.version, "sha256": session.model.sha256},
+        "config_sha256": config.digest,
+        "protocol": {"name": session.protocol.name, "sha256": session.protocol.digest},
+        "classes": {"segmentation": list(manifest.segmentation)},
+        "phases": list(session.protocol.phase_names),
+        "tools": list(manifest.tools),
+        "content": writer.content,
+        "validity": dict(sorted(writer.validity.items())),
+        "withheld": dict(sorted(writer.withheld.items())),
+        "keyframes": writer.keyframes.listing(),
+    }
+
+
+class _Stopwatch:
+    """Times the stages of one frame, in microseconds; the session tells when each is over."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, int] = {}
+        self._decode_us = 0
+        self._began = self._last = 0
+
+    def decoded(self, microseconds: int) -> None:
+        """How long the frame that comes next took to decode, on its own thread."""
+        self._decode_us = microseconds
+
+    def start(self) -> None:
+        """A frame begins."""
+        self._stages = {"decode": self._decode_us}
+        self._began = self._last = time.perf_counter_ns()
+
+    def lap(self, stage: str) -> None:
+        """A stage is over."""
+        now = time.perf_counter_ns()
+        self._stages[stage] = (now - self._last) // 1000
+        self._last = now
+
+    def stop(self) -> dict[str, int]:
+        """The frame is judged: its stages, and in `total` everything but decoding."""
+        self._stages["total"] = (time.perf_counter_ns() - self._began) // 1000
+        return self._stages
+
+
+@contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that becomes `out` on success and vanishes on failure."""
+    partial = out.with_name(out.name + _ASIDE)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise InputError(
+            error.filename or out, "a place that can be written to", error.strerror or str(error)
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _prefetched(source: Source, every: int, stopwatch: _Stopwatch) -> Iterator[Frame]:
+    """Every n-th frame of a source, decoded on a thread of its own while the last one is judged."""
+    ready: Queue[tuple[Frame, int] | BaseException | None] = Queue(READ_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: tuple[Frame, int] | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except Full:
+                continue
+
+    def read() -> None:
+        try:
+            began = time.perf_counter_ns()
+            for frame in source:
+                if stopped.is_set():
+                    return
+                if frame.index % every == 0:
+                    put((frame, (time.perf_counter_ns() - began) // 1000))
+                    began = time.perf_counter_ns()
+            put(None)
+        except BaseException as error:  # handed to the thread that asked, whatever it is
+            put(error)
+
+    thread = threading.Thread(target=read, name="decode", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            frame, microseconds = item
+            stopwatch.decoded(microseconds)
+            yield frame
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _progress(done: int, frames: int | None, every: int, seconds: float) -> ReplayProgress:
+    total = None if frames is None else -(-frames // every)
+    rate = done / seconds if seconds > 0 else 0.0
+    left = None if total is None or rate == 0 else max(0, total - done) / rate
+    return ReplayProgress(done, total, rate, left)

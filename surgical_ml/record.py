@@ -1,0 +1,135 @@
+"""What is written of an event and its decision, and how an event is read back: integers, text and lists only."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from surgical_ml.decision import Decision
+from surgical_ml.events import Action, Event, OperatorAction, RecordFailure, RobotState, Tick
+from surgical_ml.perception import Observation
+from surgical_ml.video import Frame
+
+FRAME = "frame"
+TICK = "tick"
+ROBOT_STATE = "robot-state"
+OPERATOR_ACTION = "operator-action"
+RECORD_FAILURE = "record-failure"
+
+
+def event_name(event: Event) -> str:
+    """The kind of an event, as records and decisions name it."""
+    match event:
+        case Frame():
+            return FRAME
+        case Tick():
+            return TICK
+        case RobotState():
+            return ROBOT_STATE
+        case OperatorAction():
+            return OPERATOR_ACTION
+        case RecordFailure():
+            return RECORD_FAILURE
+
+
+def write_event(event: Event) -> dict[str, Any]:
+    """An event without its pixels; a frame is named by its index, and by the digest in what was seen of it."""
+    values: dict[str, Any] = {"kind": event_name(event), "stamp_ns": event.stamp_ns}
+    match event:
+        case Frame():
+            values["index"] = event.index
+        case RobotState():
+            values |= {"source": event.source, "valid": event.valid, "values": [list(pair) for pair in event.values]}
+        case OperatorAction():
+            values |= {
+                "action": event.action.value,
+                "actor": event.actor,
+                "code": event.code,
+                "subject": event.subject,
+            }
+        case RecordFailure():
+            values |= {"seq": event.seq, "what": event.what}
+        case Tick():
+            pass
+    return values
+
+
+def read_event(values: Mapping[str, Any]) -> Tick | RobotState | OperatorAction | RecordFailure | None:
+    """The event that was written; None for a frame, whose pixels are elsewhere.
+
+    Raises:
+        ValueError: the kind is unknown, or a value of it is missing.
+    """
+    kind, stamp_ns = values.get("kind"), values.get("stamp_ns")
+    if not isinstance(stamp_ns, int):
+        raise ValueError(f"event {kind}: expected an integer stamp_ns, found {stamp_ns!r}")
+    try:
+        match kind:
+            case "frame":
+                return None
+            case "tick":
+                return Tick(stamp_ns)
+            case "robot-state":
+                pairs = tuple((str(key), str(value)) for key, value in values["values"])
+                return RobotState(stamp_ns, values["source"], values["valid"], pairs)
+            case "operator-action":
+                action = Action(values["action"])
+                return OperatorAction(stamp_ns, action, values["actor"], values["code"], values["subject"])
+            case "record-failure":
+                return RecordFailure(stamp_ns, values["seq"], values["what"])
+    except KeyError as error:
+        raise ValueError(f"event {kind}: expected {error.args[0]}, found none") from error
+    raise ValueError(f"event: expected a known kind, found {kind!r}")
+
+
+def write_observation(seen: Observation) -> dict[str, Any]:
+    """What the networks said of a frame, without the label map; from it everything after them can be computed again."""
+    return {
+        "input_sha256": seen.input_sha256,
+        "size_px": list(seen.size_px),
+        "content": [seen.content_shape, *seen.content_box_px],
+        "refusal": seen.refusal.value if seen.refusal else "",
+        "degraded": list(seen.degraded),
+        "instruments": [
+            [
+                thing.type,
+                thing.score_ppm,
+                list(thing.tip_px) if thing.tip_px else None,
+                thing.tip_score_ppm,
+                thing.area_px,
+                list(thing.box_px),
+                thing.axis_mrad,
+                thing.at_border,
+            ]
+            for thing in seen.instruments
+        ],
+        "structures": [[thing.type, thing.area_px, list(thing.box_px)] for thing in seen.structures],
+        "presence_ppm": list(seen.presence_ppm),
+        "phase_ppm": list(seen.phase_ppm),
+        "next_ppm": list(seen.next_ppm),
+        "progress_ppm": seen.progress_ppm,
+        "boundary_ppm": seen.boundary_ppm,
+        "in_body_ppm": seen.in_body_ppm,
+        "novelty_ppm": seen.novelty_ppm,
+    }
+
+
+def decision_digest(decision: Decision) -> str:
+    """SHA-256, hex, of everything in a decision that the inputs determine: two decisions are equal if these are."""
+    canonical = json.dumps(decision.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write_decision(decision: Decision) -> dict[str, Any]:
+    """The digest that a decision must have when it is computed again, and of its content what a reader looks for."""
+    phase = decision.phase
+    return {
+        "seq": decision.seq,
+        "sha256": decision_digest(decision),
+        "state": decision.state.value,
+        "validity": decision.validity.value,
+        "withheld": decision.withheld,
+        "committed": phase.committed if phase and phase.committed else "",
+        "candidate": phase.candidate if phase and phase.candidate else "",
+        "advisories": [f"{a.priority.value} {a.presence.value} {a.code} {a.subject}" for a in decision.advisories],
+    }
