@@ -1,0 +1,1 @@
+"""The record: entries that are durable before anything is shown, and a log that shows when it was changed."""
