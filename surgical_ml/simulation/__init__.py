@@ -1,0 +1,32 @@
+"""Synthetic operations with ground truth, injected deviations and disturbances. Synthetic is not real: see the model card."""
+
+from surgical_ml.simulation.generate import demo_clip, demo_plan, simulate
+from surgical_ml.simulation.plan import (
+    CLASSES,
+    DEVIATIONS,
+    DISTURBANCES,
+    PHASES,
+    QUALITIES,
+    STRUCTURES,
+    TOOLS,
+    CasePlan,
+    plan_case,
+)
+from surgical_ml.simulation.scene import Picture, Renderer
+
+__all__ = [
+    "CLASSES",
+    "DEVIATIONS",
+    "DISTURBANCES",
+    "PHASES",
+    "QUALITIES",
+    "STRUCTURES",
+    "TOOLS",
+    "CasePlan",
+    "Picture",
+    "Renderer",
+    "demo_clip",
+    "demo_plan",
+    "plan_case",
+    "simulate",
+]

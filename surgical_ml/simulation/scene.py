@@ -1,0 +1,157 @@
+"""One frame of a synthetic operation: field, camera, instruments and optics, with its ground truth."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from surgical_ml.simulation.anatomy import MARGIN, Field, FieldState, noise
+from surgical_ml.simulation.instruments import Instruments
+from surgical_ml.simulation.plan import QUALITIES, CasePlan
+
+Bytes = npt.NDArray[np.uint8]
+
+_TARGETS = {0: "body", 1: "neck", 2: "hilum", 3: "body", 4: "body", 5: "neck", 6: "body"}
+"""Where in the field the hands work in each phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A rendered frame and what is true of it.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        mask: (H, W) uint8 class ids; background outside the field of view and outside the body.
+        tips: (tool, x, y) in pixels, for each tip inside the picture.
+        quality: strength 0..1 of each of `QUALITIES`.
+        in_body: the endoscope is inside.
+    """
+
+    image: Bytes
+    mask: Bytes
+    tips: tuple[tuple[str, float, float], ...]
+    quality: tuple[float, ...]
+    in_body: bool
+
+
+class Renderer:
+    """Renders any moment of one planned case.
+
+    Args:
+        plan: the script.
+        size: (width, height) in pixels.
+        view: `random`, `full`, `circle` or `box`: the shape of the field of view.
+    """
+
+    def __init__(self, plan: CasePlan, size: tuple[int, int], *, view: str = "random") -> None:
+        self.plan, self.size = plan, size
+        rng = np.random.default_rng([plan.seed, 4])
+        self._field = Field(plan, size)
+        self._hands = Instruments(plan.seed, size, plan.split)
+        self._camera_speed = rng.uniform(0.02, 0.09, (4, 3))
+        self._camera_phase = rng.uniform(0, 2 * np.pi, (4, 3))
+        self._zoom = float(rng.uniform(0.95, 1.25))
+        self._breath = float(rng.uniform(0.18, 0.3))
+        self._balance = rng.uniform(0.88, 1.12, 3).astype(np.float32)
+        self._gamma = float(rng.uniform(0.8, 1.25))
+        self._noise = float(rng.uniform(1.0, 5.0))
+        width, height = size
+        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+        centre = (width * rng.uniform(0.42, 0.58), height * rng.uniform(0.42, 0.58))
+        radius = np.hypot(x - centre[0], y - centre[1]) / height
+        self._light = (rng.uniform(1.0, 1.25) - rng.uniform(0.25, 0.75) * radius**2).astype(np.float32)
+        self._view = _view(view, size, rng)
+        self._smoke = np.stack([cv2.resize(noise(rng, (68, 120), 4, 0.55), size) for _ in range(2)])
+        self._outside = np.clip(120 + 60 * noise(rng, (height, width), 4, 0.6), 0, 255)
+
+    def at(self, t_s: float) -> Picture:
+        """Render the moment `t_s`, seconds from the start of the case. Moments may be asked for in any order."""
+        plan, (width, height) = self.plan, self.size
+        quality = tuple(plan.strength(kind, t_s) for kind in QUALITIES)
+        rng = np.random.default_rng([plan.seed, 6, round(t_s * 1000)])
+        if plan.strength("out_of_body", t_s) > 0.0:
+            return self._away(t_s, rng)
+        canvas, canvas_mask = self._field.paint(FieldState.at(plan, t_s))
+        matrix = self._camera(t_s)
+        image = cv2.warpAffine(canvas, matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        mask = cv2.warpAffine(canvas_mask, matrix, self.size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+        tips: list[tuple[str, float, float]] = []
+        target = matrix @ np.array([*self._field.point(_TARGETS[plan.segment_at(t_s).phase]), 1.0])
+        for use in plan.tools_at(t_s):
+            away = np.array([-0.16 if use.slot == 0 else 0.05, -0.02]) * height
+            pose = self._hands.pose(use, t_s, target + away)
+            tip = self._hands.draw(image, mask, use.tool, pose)
+            if tip is not None and (self._view is None or self._view[int(tip[1]), int(tip[0])]):
+                tips.append((use.tool, *tip))
+        image = self._optics(image, quality, t_s, rng)
+        if self._view is not None:
+            image[~self._view] = 0
+            mask[~self._view] = 0
+        return Picture(image, mask, tuple(tips), quality, True)
+
+    def _camera(self, t_s: float) -> npt.NDArray[np.float64]:
+        """Canvas to picture: slow wandering, zooming and turning, and the breathing of the patient."""
+        width, height = self.size
+        wave = np.sin(2 * np.pi * self._camera_speed * t_s + self._camera_phase).mean(axis=1)
+        scale = self._zoom * (1 + 0.10 * wave[2])
+        angle = 0.12 * wave[3]
+        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+        breath = 0.012 * np.sin(2 * np.pi * self._breath * t_s)
+        middle = np.array([width, height]) * MARGIN / 2
+        shift = np.array([width, height]) / 2 + height * (0.10 * wave[:2] + np.array([0.0, breath]))
+        matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+        matrix[:, 2] = shift - matrix[:, :2] @ middle
+        return matrix
+
+    def _optics(self, image: Bytes, quality: tuple[float, ...], t_s: float, rng: np.random.Generator) -> Bytes:
+        smoke, blood, blur, dark, over = quality
+        height = self.size[1]
+        light = image.astype(np.float32) * (self._light[..., None] * self._balance)
+        if blood > 0:
+            drift = np.roll(self._smoke[1], round(0.02 * height * t_s), axis=1)
+            cover = (np.clip(1.2 * blood + drift - 0.55, 0.0, 1.0) * 0.9)[..., None]
+            light = (
+                light * (1 - cover) + np.array([18, 14, 130], np.float32) * (0.8 + 0.2 * self._light[..., None]) * cover
+            )
+        if smoke > 0:
+            drift = np.roll(self._smoke[0], round(0.10 * height * t_s), axis=0)
+            cover = (smoke * np.clip(0.72 + 0.35 * drift, 0.0, 0.95))[..., None]
+            light = light * (1 - cover) + np.array([188, 184, 190], np.float32) * cover
+        light *= 1.0 - 0.86 * dark
+        light *= 1.0 + 2.6 * over
+        if blur > 0:
+            light = cv2.GaussianBlur(light, (0, 0), 0.3 + 0.022 * height * blur)
+        light = 255.0 * np.power(np.clip(light, 0, 255) / 255.0, self._gamma)
+        shot = rng.standard_normal(light.shape[:2], np.float32)[..., None] * self._noise
+        return np.clip(light + shot, 0, 255).astype(np.uint8)
+
+    def _away(self, t_s: float, rng: np.random.Generator) -> Picture:
+        """Outside the body: drapes, a glove or the room: bluish, greenish or white, out of focus."""
+        width, height = self.size
+        kind = np.random.default_rng([self.plan.seed, 7])
+        colour = np.array(
+            [(150, 120, 40), (120, 140, 60), (190, 190, 190), (140, 110, 90)][int(kind.integers(4))], np.float32
+        )
+        moved = np.roll(self._outside, (round(0.2 * height * t_s), round(0.35 * height * t_s)), axis=(0, 1))
+        image = np.clip(moved[..., None] / 160.0 * colour * kind.uniform(0.6, 1.2, 3).astype(np.float32), 0, 255)
+        image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.01 * height)
+        image += rng.standard_normal((height, width), np.float32)[..., None] * self._noise
+        picture = np.clip(image, 0, 255).astype(np.uint8)
+        if self._view is not None:
+            picture[~self._view] = 0
+        return Picture(picture, np.zeros((height, width), np.uint8), (), (0.0,) * len(QUALITIES), False)
+
+
+def _view(kind: str, size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
+    """Which pixels the endoscope shows; None for all."""
+    width, height = size
+    shape = str(rng.choice(["full", "full", "circle", "box"])) if kind == "random" else kind
+    y, x = np.mgrid[0:height, 0:width]
+    if shape == "circle":
+        radius = height * rng.uniform(0.47, 0.56)
+        return np.asarray(np.hypot(x - width / 2, y - height / 2) < radius)
+    if shape == "box":
+        border = width * rng.uniform(0.06, 0.12)
+        return np.asarray((x >= border) & (x < width - border))
+    return None
