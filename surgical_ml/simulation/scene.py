@@ -67,7 +67,7 @@ class Renderer:
 
     def at(self, t_s: float) -> Picture:
         """Render the moment `t_s`, seconds from the start of the case. Moments may be asked for in any order."""
-        plan, (width, height) = self.plan, self.size
+        plan, height = self.plan, self.size[1]
         quality = tuple(plan.strength(kind, t_s) for kind in QUALITIES)
         rng = np.random.default_rng([plan.seed, 6, round(t_s * 1000)])
         if plan.strength("out_of_body", t_s) > 0.0:
@@ -89,6 +89,15 @@ class Renderer:
             image[~self._view] = 0
             mask[~self._view] = 0
         return Picture(image, mask, tuple(tips), quality, True)
+
+    @property
+    def content_box(self) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of the field of view in pixels."""
+        if self._view is None:
+            return 0, 0, *self.size
+        rows, columns = np.flatnonzero(self._view.any(axis=1)), np.flatnonzero(self._view.any(axis=0))
+        x, y = int(columns[0]), int(rows[0])
+        return x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y
 
     def _camera(self, t_s: float) -> npt.NDArray[np.float64]:
         """Canvas to picture: slow wandering, zooming and turning, and the breathing of the patient."""
