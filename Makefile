@@ -53,7 +53,7 @@ $(DONE)/venv:
 	@test -x $(PY) || $(ALONE) $(PYTHON) -m venv $(VENV)
 	@mkdir -p $(DONE) && touch $@
 
-$(DONE)/ros: pyproject.toml setup.py package.xml | $(DONE)/venv
+$(DONE)/ros: pyproject.toml setup.py | $(DONE)/venv
 	@echo "make: installing ROS 2 and what the assistant needs into .venv"
 	@$(PIP) --editable '.[ros,ros-build]'
 	@touch $@
