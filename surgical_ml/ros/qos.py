@@ -44,7 +44,7 @@ ADVISORIES = _profile(
     deadline=ADVISORY_DEADLINE,
     lifespan=ADVISORY_LIFESPAN,
 )
-"""`advisories` and `watchdog/advisories`. Kept for late joiners, but not past its lifespan: silence must not look calm."""
+"""`advisories` and `watchdog/advisories`. Kept for late joiners, but only while fresh: an old list is no list."""
 
 STATUS = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 """`status`."""
