@@ -9,7 +9,7 @@ def environment() -> dict[str, str]:
     """Variables to set for each process on the graph; once a process runs, setting them has no effect.
 
     The middleware's profile gives pictures a shared-memory segment they fit into. The allocator is told to keep the
-    buffers of large messages: returning megabytes to the system for each picture costs more than the picture's own copy.
+    buffers of large messages: returning megabytes to the system for each picture costs more than copying it does.
     """
     return {
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(FASTDDS_PROFILE),
