@@ -15,9 +15,20 @@ ADVISORY_DEADLINE = Duration(nanoseconds=400_000_000)
 ADVISORY_LIFESPAN = Duration(nanoseconds=1_000_000_000)
 
 
-def _profile(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy, **more: object) -> QoSProfile:
+def _profile(
+    depth: int,
+    reliability: ReliabilityPolicy,
+    durability: DurabilityPolicy,
+    liveliness: LivelinessPolicy = LivelinessPolicy.AUTOMATIC,
+    **durations: Duration,
+) -> QoSProfile:
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability, **more
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+        liveliness=liveliness,
+        **durations,
     )
 
 
@@ -25,8 +36,8 @@ PHASE = _profile(
     5,
     ReliabilityPolicy.RELIABLE,
     DurabilityPolicy.VOLATILE,
+    LivelinessPolicy.MANUAL_BY_TOPIC,
     deadline=PHASE_DEADLINE,
-    liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
     liveliness_lease_duration=PHASE_LEASE,
 )
 """`phase`. Liveliness is manual so that only a judged frame, never a process that merely lives, renews the lease."""
