@@ -44,7 +44,9 @@ class Frames:
         return cls(*(np.concatenate([part[name] for part in parts]) for name in cls.__slots__))
 
 
-def place(image: npt.NDArray[np.uint8], box: tuple[int, int, int, int], *, nearest: bool = False) -> npt.NDArray[np.uint8]:
+def place(
+    image: npt.NDArray[np.uint8], box: tuple[int, int, int, int], *, nearest: bool = False
+) -> npt.NDArray[np.uint8]:
     """Crop to a box and fit into the network's input with black bars, as `perception.preprocess` does."""
     x, y, width, height = box
     scale = min(WIDTH / width, HEIGHT / height)
@@ -52,7 +54,9 @@ def place(image: npt.NDArray[np.uint8], box: tuple[int, int, int, int], *, neare
     left, top = (WIDTH - inner[0]) // 2, (HEIGHT - inner[1]) // 2
     canvas = np.zeros((HEIGHT, WIDTH, *image.shape[2:]), np.uint8)
     how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(image[y : y + height, x : x + width], inner, interpolation=how)
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        image[y : y + height, x : x + width], inner, interpolation=how
+    )
     return canvas
 
 
@@ -76,7 +80,13 @@ def sample(renderer: Renderer, t_s: float) -> dict[str, npt.NDArray[np.generic] 
     picture, plan, box = renderer.at(t_s), renderer.plan, renderer.content_box
     mask = place(picture.mask, box, nearest=True)[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
     cells = np.bincount(mask.ravel(), minlength=len(TOOLS) + 1)[1 : len(TOOLS) + 1]
-    state = [plan.phase_progress(1, t_s), t_s >= plan.clipped_s, t_s >= plan.cut_s, plan.phase_progress(3, t_s), plan.phase_progress(4, t_s) > 0.5]
+    state = [
+        plan.phase_progress(1, t_s),
+        t_s >= plan.clipped_s,
+        t_s >= plan.cut_s,
+        plan.phase_progress(3, t_s),
+        plan.phase_progress(4, t_s) > 0.5,
+    ]
     return {
         "image": place(picture.image, box)[:, :, ::-1],
         "mask": mask,

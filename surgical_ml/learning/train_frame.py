@@ -33,7 +33,10 @@ def _batch(frames: Frames, rows: np.ndarray, rng: np.random.Generator | None) ->
         image = image * gain + torch.from_numpy(rng.uniform(-0.15, 0.15, (len(rows), 3, 1, 1)).astype(np.float32))
         flip = torch.from_numpy(rng.random(len(rows)) < 0.5)
         image[flip], mask[flip], tips[flip] = image[flip].flip(3), mask[flip].flip(2), tips[flip].flip(3)
-    truth = {name: torch.from_numpy(getattr(frames, name)[rows]) for name in ("presence", "quality", "in_body", "state", "phase")}
+    truth = {
+        name: torch.from_numpy(getattr(frames, name)[rows])
+        for name in ("presence", "quality", "in_body", "state", "phase")
+    }
     return image, truth | {"mask": mask, "tips": tips}
 
 

@@ -1,0 +1,115 @@
+"""From trained weights to a model folder: novelty calibrated, graphs exported and compared, manifest and card written."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch import Tensor
+
+from surgical_ml.learning.frame_net import FEATURES, Deployed, FrameNet
+from surgical_ml.learning.frames import HEIGHT, WIDTH
+from surgical_ml.learning.phase_net import HIDDEN, DeployedPhase, PhaseNet
+from surgical_ml.learning.train_frame import MEAN, STD
+from surgical_ml.simulation import CLASSES, PHASES, QUALITIES, STRUCTURES, TOOLS
+
+OPSET = 18
+FALSE_ALARMS = 0.002
+"""Share of clean held-out frames that the novelty limit turns away."""
+
+KEPT = 48
+"""Directions of the training statistics that novelty looks along: the strongest, and what is left over in one number."""
+
+FRAME_OUTPUTS = ["segmentation", "presence", "tips", "quality", "in_body", "features", "novelty"]
+PHASE_INPUTS = ["features", "dt", "reset", "state"]
+PHASE_OUTPUTS = ["phase", "next_phase", "progress", "boundary", "new_state"]
+
+
+def whitening(statistics: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and the (d, d) matrix to uncorrelated directions, each divided by its deviation and a floor.
+
+    The floor keeps directions in which training pictures hardly vary from shouting at numerical noise.
+    """
+    mean = statistics.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov((statistics - mean).T.double()))
+    floor = 0.02 * values.max().sqrt() * 0.05
+    scale = 1.0 / torch.maximum(values.clamp_min(0).sqrt(), floor)
+    return mean, (vectors * scale).float()
+
+
+def calibrate(net: FrameNet, train: Tensor, clean: Tensor) -> Deployed:
+    """Fix the novelty limit so that `FALSE_ALARMS` of the clean held-out statistics lie beyond it."""
+    mean, whiten = whitening(train)
+    squared = ((clean - mean) @ whiten).square().mean(1)
+    return Deployed(net, mean, whiten, float(torch.quantile(squared, 1 - FALSE_ALARMS))).eval()
+
+
+def export_frame(model: Deployed, path: Path) -> float:
+    """Write `frame.onnx`; returns the largest difference from torch over random images."""
+    example = torch.randn(1, 3, HEIGHT, WIDTH)
+    _export(model, (example,), path, ["image"], FRAME_OUTPUTS)
+    return _difference(model, path, [{"image": torch.randn(1, 3, HEIGHT, WIDTH)} for _ in range(8)], FRAME_OUTPUTS)
+
+
+def export_phase(net: PhaseNet, path: Path) -> float:
+    """Write `phase.onnx`; returns the largest difference from torch over random steps."""
+    model = DeployedPhase(net).eval()
+
+    def example() -> dict[str, Tensor]:
+        values = torch.randn(1, FEATURES), torch.rand(1, 1), torch.zeros(1, 1), torch.rand(1, HIDDEN) - 0.5
+        return dict(zip(PHASE_INPUTS, values, strict=True))
+
+    _export(model, tuple(example().values()), path, PHASE_INPUTS, PHASE_OUTPUTS)
+    return _difference(model, path, [example() for _ in range(64)], PHASE_OUTPUTS)
+
+
+def _export(
+    model: torch.nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str]
+) -> None:
+    program = torch.onnx.export(
+        model.eval(), example, dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, verbose=False
+    )
+    program.save(str(path))
+
+
+@torch.inference_mode()
+def _difference(model: torch.nn.Module, path: Path, runs: list[dict[str, Tensor]], outputs: list[str]) -> float:
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for values in runs:
+        torch_out = model(*values.values())
+        ort_out = session.run(outputs, {name: value.numpy() for name, value in values.items()})
+        for left, right in zip(torch_out, ort_out, strict=True):
+            worst = max(worst, float(np.abs(left.numpy() - right).max()))
+    return worst
+
+
+def write_model(folder: Path, frame: Path, phase: Path, card: str, trained_on: str) -> None:
+    """Put the two graphs, the manifest with their digests, and the card into a model folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, path in (("frame", frame), ("phase", phase)):
+        target = folder / f"{name}.onnx"
+        shutil.copyfile(path, target)
+        files[name] = {"path": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest()}
+    manifest = {
+        "schema": 1,
+        "name": folder.parent.name,
+        "version": folder.name,
+        "procedure": "cholecystectomy",
+        "licence": "Apache-2.0",
+        "input": {"width": WIDTH, "height": HEIGHT, "mean": list(MEAN), "std": list(STD)},
+        "tools": list(TOOLS),
+        "structures": list(STRUCTURES),
+        "segmentation": list(CLASSES),
+        "phases": list(PHASES),
+        "qualities": list(QUALITIES),
+        "thresholds": {"presence": 0.5, "tip": 0.3, "in_body": 0.5, "novelty": 1.0},
+        "files": files,
+        "trained_on": trained_on,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    (folder / "card.md").write_text(card, "utf-8")
