@@ -45,7 +45,7 @@ distclean: clean ## remove what was installed as well
 
 $(DONE)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "make: expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1); set PYTHON=python3.x" >&2; exit 1; }
+	  { echo "make: expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1 | head -1); set PYTHON=python3.x" >&2; exit 1; }
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
 	  { echo "make: expected the headers of $(PYTHON) (Debian: python3-dev), found none" >&2; exit 1; }
 	@for tool in gcc g++ flock; do command -v $$tool >/dev/null || \
@@ -72,7 +72,7 @@ $(DONE)/msgs: $(MSG_SOURCES) $(DONE)/ros
 	@echo "make: building $(MSGS) into .venv"
 	@$(ALONE) cmake -S $(MSGS) -B $(VENV)/build/$(MSGS) -G Ninja --log-level=WARNING \
 	  -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF -DPython3_EXECUTABLE=$(PY) \
-	  -DCMAKE_PREFIX_PATH=$(VENV) -DCMAKE_INSTALL_PREFIX=$(VENV)
-	@$(ALONE) cmake --build $(VENV)/build/$(MSGS) -- --quiet
+	  -DCMAKE_PREFIX_PATH=$(VENV) -DCMAKE_INSTALL_PREFIX=$(VENV) >/dev/null
+	@$(ALONE) cmake --build $(VENV)/build/$(MSGS) >$(VENV)/build/$(MSGS).log || { cat $(VENV)/build/$(MSGS).log; exit 1; }
 	@$(ALONE) cmake --install $(VENV)/build/$(MSGS) >/dev/null
 	@touch $@
