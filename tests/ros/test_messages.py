@@ -1,11 +1,10 @@
 """The contract with the robot controller: explained, safe when empty, and the same on both sides of the wire."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import running
 from rclpy.serialization import deserialize_message, serialize_message
 from waiting import wait_until
 
@@ -146,9 +145,11 @@ def test_an_advisory_carries_at_most_eight_frames_of_evidence():
 
 
 TALKER = """
-import time
+import contextlib
+import itertools
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 
 from surgical_ml.ros import qos
 from surgical_ml_msgs.msg import Advisory, AdvisoryArray
@@ -156,9 +157,17 @@ from surgical_ml_msgs.msg import Advisory, AdvisoryArray
 rclpy.init()
 node = rclpy.create_node("talker")
 publisher = node.create_publisher(AdvisoryArray, "advisories", qos.ADVISORIES)
-for seq in range(1000):
-    publisher.publish(AdvisoryArray(seq=seq, sender="assistant", advisories=[Advisory(code="tool-mismatch")]))
-    time.sleep(0.02)
+numbers = itertools.count()
+
+
+def talk():
+    advisories = [Advisory(code="tool-mismatch")]
+    publisher.publish(AdvisoryArray(seq=next(numbers), sender="assistant", advisories=advisories))
+
+
+node.create_timer(0.02, talk)
+with contextlib.suppress(ExternalShutdownException):
+    rclpy.spin(node)
 """
 
 
@@ -166,10 +175,7 @@ def test_advisories_reach_another_process(make_node):
     node = make_node("listener")
     heard = []
     node.create_subscription(msg.AdvisoryArray, "advisories", heard.append, qos.ADVISORIES)
-    with subprocess.Popen([sys.executable, "-c", TALKER]) as talker:
-        try:
-            wait_until(lambda: len(heard) >= 3, 30, node, what="three messages from another process")
-        finally:
-            talker.kill()
+    with running("-c", TALKER):
+        wait_until(lambda: len(heard) >= 3, 30, node, what="three messages from another process")
     assert heard[0].advisories[0].code == "tool-mismatch"
     assert [message.seq for message in heard] == sorted({message.seq for message in heard})

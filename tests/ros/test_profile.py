@@ -1,10 +1,9 @@
 """The middleware's profile: pictures sent best effort between two processes arrive whole and all."""
 
 import array
-import subprocess
-import sys
 from pathlib import Path
 
+from processes import running
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from waiting import wait_until
@@ -15,9 +14,10 @@ from surgical_ml.ros.profile import environment
 HEIGHT, WIDTH, COUNT = 720, 1280, 20
 
 VIEWER = """
-import sys
+import contextlib
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -34,7 +34,8 @@ def see(message):
 
 
 node.create_subscription(Image, "picture", see, qos.IMAGE)
-rclpy.spin(node)
+with contextlib.suppress(ExternalShutdownException):
+    rclpy.spin(node)
 """
 
 
@@ -60,13 +61,10 @@ def test_no_picture_is_lost_on_the_way_to_another_process(make_node):
         send("knock")
         return bool(seen)
 
-    with subprocess.Popen([sys.executable, "-c", VIEWER]) as viewer:
-        try:
-            # Best effort keeps nothing for a reader that is still being found: knock until it answers.
-            wait_until(answered, 30, node, what="a viewer")
-            for number in range(COUNT):
-                send(str(number))
-                wait_until(lambda: seen[-1] == f"{number} True", 20, node, what=f"picture {number}")  # noqa: B023
-        finally:
-            viewer.kill()
+    with running("-c", VIEWER):
+        # Best effort keeps nothing for a reader that is still being found: knock until it answers.
+        wait_until(answered, 30, node, what="a viewer")
+        for number in range(COUNT):
+            send(str(number))
+            wait_until(lambda: seen[-1] == f"{number} True", 20, node, what=f"picture {number}")  # noqa: B023
     assert [line for line in seen if not line.startswith("knock")] == [f"{number} True" for number in range(COUNT)]
