@@ -1,5 +1,6 @@
 """A recorded case, run again: the same events through the same software, and every decision compared by digest."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def replay_record(audit: Path, source: Source, *, case: str | None = None) -> Re
         InputError: the log holds no such case, or the case was run with another model, protocol or configuration.
     """
     start, decisions = _case(audit, case)
-    config = CaseConfig.of(start["config"], f"{audit}: case-start: config")
+    config = CaseConfig.of(json.loads(start["config"]), f"{audit}: case-start: config")
     session = open_session(config, MemoryRecorder(), case=str(start["case"]))
     _same_identity(audit, session, start)
     frames = iter(source)

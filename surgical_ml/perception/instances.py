@@ -76,13 +76,14 @@ def find_structures(labels: Labels, manifest: Manifest, placement: Placement) ->
     """Area and bounding box of each critical structure that is seen, in the manifest's order."""
     found: list[SeenStructure] = []
     for offset, name in enumerate(manifest.structures):
-        own = (labels == 1 + len(manifest.tools) + offset).view(np.uint8)
+        label = 1 + len(manifest.tools) + offset
+        own = (labels == label).view(np.uint8)
         cells = int(np.count_nonzero(own))
         if cells < MIN_CELLS:
             continue
         box = tuple(int(value) for value in cv2.boundingRect(own))
         area = round(cells * (STRIDE / placement.scale) ** 2)
-        found.append(SeenStructure(name, area, _to_frame_box((box[0], box[1], box[2], box[3]), placement)))
+        found.append(SeenStructure(name, label, area, _to_frame_box((box[0], box[1], box[2], box[3]), placement)))
     return tuple(found)
 
 

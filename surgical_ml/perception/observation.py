@@ -55,9 +55,10 @@ class SeenInstrument:
 
 @dataclass(frozen=True, slots=True)
 class SeenStructure:
-    """One kind of critical structure in one frame: its area and bounding box in the frame's pixels."""
+    """One kind of critical structure in one frame: its id in the label map, its area and box in the frame's pixels."""
 
     type: str
+    label: int
     area_px: int
     box_px: tuple[int, int, int, int]
 

@@ -1,0 +1,38 @@
+"""What to say and when: the gate that shows or withholds, and the life of advisories."""
+
+from surgical_ml.guidance.advisory import (
+    MAX_WORDS,
+    Advisory,
+    Condition,
+    GateState,
+    Guidance,
+    Kind,
+    Presence,
+    Priority,
+    Reason,
+    Validity,
+)
+from surgical_ml.guidance.conditions import TECHNICAL_CODE, conditions_from, make_guidance
+from surgical_ml.guidance.gate import Gate, GateInput, GateView
+from surgical_ml.guidance.machine import AdvisoryMachine, Transition
+
+__all__ = [
+    "MAX_WORDS",
+    "TECHNICAL_CODE",
+    "Advisory",
+    "AdvisoryMachine",
+    "Condition",
+    "Gate",
+    "GateInput",
+    "GateState",
+    "GateView",
+    "Guidance",
+    "Kind",
+    "Presence",
+    "Priority",
+    "Reason",
+    "Transition",
+    "Validity",
+    "conditions_from",
+    "make_guidance",
+]

@@ -1,0 +1,96 @@
+"""The risk table, and what it makes of deviations and of the gate. Priorities come from here, never from a model."""
+
+from surgical_ml.geometry import Scene
+from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Priority, Reason
+from surgical_ml.guidance.gate import GateView
+from surgical_ml.workflow import Certainty, Deviation, Protocol, WorkflowEstimate
+
+_RISK = {
+    # Skipping a step, clipping and cutting above all, can harm a patient; an odd tool rarely does.
+    "order": Priority.HIGH,
+    "tool-mismatch": Priority.MEDIUM,
+}
+
+_TECHNICAL = {
+    # reason of the gate: (priority, words, what clears it)
+    "starting": (Priority.NONE, "Assistance starting", "one second of good video"),
+    "paused": (Priority.LOW, "Assistance paused by a person", "a person resumes it"),
+    "stale": (Priority.MEDIUM, "Assistance withheld: no new video frames", "frames arrive again"),
+    "no-signal": (Priority.MEDIUM, "Assistance withheld: no video signal", "a video signal"),
+    "black": (Priority.MEDIUM, "Assistance withheld: picture is black", "a visible picture"),
+    "saturated": (Priority.MEDIUM, "Assistance withheld: picture is saturated", "a visible picture"),
+    "colour-bars": (Priority.MEDIUM, "Assistance withheld: test pattern instead of video", "the endoscope's picture"),
+    "frozen": (Priority.MEDIUM, "Assistance withheld: picture is frozen", "a moving picture"),
+    "blurred": (Priority.LOW, "Assistance withheld: picture is blurred", "a sharp picture"),
+    "wrong-size": (Priority.MEDIUM, "Assistance withheld: picture size has changed", "the size the case began with"),
+    "out-of-body": (Priority.NONE, "Assistance withheld: endoscope outside the body", "the endoscope inside"),
+    "unlike-training": (Priority.LOW, "Assistance withheld: input unlike training", "a picture like the training data"),
+    "engine-fault": (Priority.HIGH, "Assistance failed: the network engine reports a fault", "a restart"),
+    "unrecorded": (Priority.HIGH, "Assistance withheld: records cannot be written", "records become durable again"),
+}
+TECHNICAL_CODE = "assistance-withheld"
+
+
+def conditions_from(
+    deviations: tuple[Deviation, ...], view: GateView, announced: frozenset[tuple[str, str]]
+) -> tuple[Condition, ...]:
+    """Everything that has to be announced now.
+
+    While the gate withholds, a deviation that was announced before stays listed, marked as no longer judged; a new one is
+    not announced.
+
+    Args:
+        deviations: present ones.
+        view: the gate's answer to this event.
+        announced: (code, subject) of the advisories that are active already.
+    """
+    found = []
+    shown = view.reason == ""
+    for one in deviations:
+        if shown or (one.kind, one.subject) in announced:
+            found.append(_procedural(one, view.degraded if shown else (view.reason,)))
+    technical = _TECHNICAL.get(view.reason)
+    if technical is not None:
+        priority, text, clears = technical
+        reason = Reason(f"gate/{view.reason}", ("judged video",), (view.reason,), (), "high", (), clears)
+        found.append(Condition(TECHNICAL_CODE, view.reason, Kind.TECHNICAL, priority, view.since_ns, text, reason))
+    return tuple(found)
+
+
+def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
+    subject = _words(one.subject)
+    if one.kind == "order":
+        text = f"Unexpected phase: {subject} after {_words(one.phase)}"
+    else:
+        text = f"Unexpected instrument: {subject} during {_words(one.phase)}"
+    reason = Reason(
+        one.rule, one.expected, one.observed, one.evidence_frames, one.certainty.value, degraded, one.clears
+    )
+    return Condition(one.kind, one.subject, Kind.PROCEDURAL, _RISK[one.kind], one.onset_ns, text, reason)
+
+
+def _words(name: str) -> str:
+    """`CalotTriangleDissection` as `Calot triangle dissection`, `specimen_bag` as `specimen bag`."""
+    spaced = "".join(f" {letter.lower()}" if letter.isupper() and k else letter for k, letter in enumerate(name))
+    return spaced.replace("_", " ")
+
+
+def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, valid_until_ns: int) -> Guidance:
+    """What is suggested now, and what of it a reader should not rely on."""
+    uncertain = []
+    if estimate.committed is None:
+        uncertain.append("phase not established yet")
+    elif estimate.certainty is Certainty.LOW:
+        uncertain.append("phase is doubtful")
+    if estimate.candidate is not None and estimate.committed is not None:
+        uncertain.append(f"phase may be changing to {estimate.candidate}")
+    nearest = scene.distances[0] if scene.distances else None
+    return Guidance(
+        phase=estimate.committed,
+        next_phase=estimate.next_phase,
+        expected_instruments=() if estimate.committed is None else protocol.phase(estimate.committed).tools,
+        nearest=None if nearest is None else (nearest.instrument, nearest.structure, nearest.distance_px),
+        progress_ppm=estimate.progress_ppm,
+        uncertain=tuple(uncertain),
+        valid_until_ns=valid_until_ns,
+    )

@@ -1,0 +1,204 @@
+"""One case: every event in, one recorded decision out. What was validated is this class, and this class is what runs."""
+
+import json
+from dataclasses import replace
+
+import surgical_ml
+from surgical_ml import record
+from surgical_ml.audit import Recorder
+from surgical_ml.config import CaseConfig
+from surgical_ml.decision import Decision
+from surgical_ml.engine import Model, load_model, open_engine, warm_up
+from surgical_ml.events import Action, Event, OperatorAction, RecordFailure
+from surgical_ml.geometry import Scene, Tracker
+from surgical_ml.guidance import (
+    AdvisoryMachine,
+    Gate,
+    GateInput,
+    Priority,
+    Transition,
+    Validity,
+    conditions_from,
+    make_guidance,
+)
+from surgical_ml.perception import Observation, Perceiver, Stage
+from surgical_ml.video import Frame
+from surgical_ml.workflow import Deviation, Protocol, Workflow, WorkflowEstimate, load_protocol
+
+CASE_START, DECISION = "case-start", "decision"
+
+GUIDANCE_VALID_NS = 500_000_000
+"""Guidance outlives the frame it was made from by half a second: longer than dropped frames, shorter than a phase."""
+
+
+def _no_stage(_: str) -> None:
+    """Nobody is timing."""
+
+
+class Session:
+    """The assistant as one object: perception, geometry, workflow, guidance and the gate, and a record of each step.
+
+    It reads no clock and remembers nothing outside itself: the same events give the same decisions, bit for bit.
+
+    Args:
+        config: of the case.
+        model: checked against its manifest.
+        protocol: of the procedure; its phases and tools must be the model's.
+        perceiver: holds the model's two engines, warm.
+        recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
+        case: a pseudonym of the case, for the record.
+        stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
+
+    Raises:
+        InputError: protocol and model do not speak of the same phases and tools.
+    """
+
+    def __init__(
+        self,
+        config: CaseConfig,
+        model: Model,
+        protocol: Protocol,
+        perceiver: Perceiver,
+        recorder: Recorder,
+        *,
+        case: str,
+        stage: Stage = _no_stage,
+    ) -> None:
+        manifest = model.manifest
+        self.config, self.model, self.protocol, self.case = config, model, protocol, case
+        self._perceiver = perceiver
+        self._recorder = recorder
+        self._stage = stage
+        self._tracker = Tracker()
+        self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
+        self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps))
+        self._advisories = AdvisoryMachine()
+        self._seq = 0
+        self._judged_ns: int | None = None
+        self._started = self._paused = False
+        perceiver.reset()
+
+    def identity(self) -> dict[str, str]:
+        """What a decision of this case depends on besides its events, each by digest or version."""
+        return {
+            "model": self.model.sha256,
+            "protocol": self.protocol.digest,
+            "config": self.config.digest,
+            "software": surgical_ml.__version__,
+        }
+
+    def step(self, event: Event) -> Decision:
+        """Take one event; queue its record; answer. A frame costs the networks' time, anything else microseconds."""
+        if self._seq == 0:
+            self._open(event.stamp_ns)
+        seen = self._perceiver.perceive(event, self._stage) if isinstance(event, Frame) else None
+        if isinstance(event, OperatorAction):
+            self._obey(event)
+        scene = self._tracker.skip(event.stamp_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
+        self._stage("geometry")
+        estimate, deviations = self._workflow.step(event.stamp_ns, seen if self._running else None, scene)
+        self._stage("workflow")
+        decision, transitions = self._decide(event, seen, scene, estimate, deviations)
+        self._stage("guidance")
+        body = {
+            "event": record.write_event(event),
+            "seen": None if seen is None else record.write_observation(seen),
+            "decision": record.write_decision(decision),
+            "transitions": [[t.code, t.subject, t.before.value, t.after.value] for t in transitions],
+        }
+        urgent = any(a.priority is Priority.HIGH for a in decision.advisories) and bool(transitions)
+        ticket = self._recorder.append(DECISION, body, case=self.case, urgent=urgent)
+        self._stage("record")
+        return replace(decision, ticket=ticket)
+
+    @property
+    def _running(self) -> bool:
+        return self._started and not self._paused
+
+    def _open(self, stamp_ns: int) -> None:
+        """The case's first entry says what everything after it depends on."""
+        body = {
+            "stamp_ns": stamp_ns,
+            # A configuration holds a rate and a scale; a record holds no floats.
+            "config": json.dumps(self.config.model_dump(by_alias=True), sort_keys=True),
+            "identity": self.identity(),
+        }
+        self._recorder.append(CASE_START, body, case=self.case, urgent=True)
+
+    def _obey(self, event: OperatorAction) -> None:
+        match event.action:
+            case Action.START:
+                self._started, self._paused = True, False
+            case Action.END:
+                self._started = False
+            case Action.PAUSE:
+                self._paused = True
+            case Action.RESUME:
+                self._paused = False
+            case Action.ACKNOWLEDGE:
+                self._advisories.acknowledge(event.code, event.subject)
+            case Action.RESET:
+                self._advisories.reset()
+
+    def _decide(
+        self,
+        event: Event,
+        seen: Observation | None,
+        scene: Scene,
+        estimate: WorkflowEstimate,
+        deviations: tuple[Deviation, ...],
+    ) -> tuple[Decision, tuple[Transition, ...]]:
+        now = event.stamp_ns
+        given = GateInput(
+            frame=seen is not None,
+            refusal="" if seen is None or seen.refusal is None else seen.refusal.value,
+            degraded=() if seen is None else seen.degraded,
+            started=self._started,
+            paused=self._paused,
+            record_failed=isinstance(event, RecordFailure),
+        )
+        view = self._gate.update(now, given)
+        announced = frozenset((a.code, a.subject) for a in self._advisories.active)
+        self._advisories.update(now, conditions_from(deviations, view, announced))
+        shown = view.validity in (Validity.OK, Validity.DEGRADED)
+        if seen is not None and seen.admitted:
+            self._judged_ns = now
+        decision = Decision(
+            seq=self._seq,
+            event=record.event_name(event),
+            index=None if seen is None else seen.index,
+            stamp_ns=now,
+            judged_ns=self._judged_ns,
+            input_sha256="" if seen is None else seen.input_sha256,
+            state=view.state,
+            validity=view.validity,
+            withheld=view.reason,
+            degraded=view.degraded,
+            phase=estimate if shown else None,
+            instruments=tuple(track for track in scene.tracks if track.seen) if shown else (),
+            guidance=make_guidance(self.protocol, estimate, scene, now + GUIDANCE_VALID_NS) if shown else None,
+            advisories=self._advisories.active,
+            observation=seen,
+        )
+        self._seq += 1
+        return decision, self._advisories.take_transitions()
+
+
+def open_session(
+    config: CaseConfig, recorder: Recorder, *, case: str, stage: Stage = _no_stage, model: Model | None = None
+) -> Session:
+    """Load what a configuration names, warm it up, and open a case.
+
+    Raises:
+        InputError: the model, the protocol or the engine is missing or not what it must be.
+    """
+    model = model or load_model(config.model)
+    protocol = load_protocol(config.procedure)
+    engines = [
+        open_engine(config.engine, model.file("frame"), threads=config.threads),
+        open_engine(config.engine, model.file("phase"), threads=1),
+    ]
+    for engine in engines:
+        warm_up(engine)
+    perceiver = Perceiver(model.manifest, *engines)
+    return Session(config, model, protocol, perceiver, recorder, case=case, stage=stage)

@@ -1,0 +1,7 @@
+"""Where the operation stands, what comes next, and what departs from its protocol."""
+
+from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
+from surgical_ml.workflow.protocol import Phase, Protocol, load_protocol
+from surgical_ml.workflow.workflow import Workflow
+
+__all__ = ["Certainty", "Deviation", "Phase", "Protocol", "Workflow", "WorkflowEstimate", "load_protocol"]
