@@ -1,0 +1,63 @@
+"""What a session writes to: entries in, tickets out."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from surgical_ml.audit.canonical import decode, encode
+
+
+class Ticket:
+    """Says when an entry is durable. Made by a recorder; read by whoever must not show anything before."""
+
+    __slots__ = ("_done", "failed", "seq")
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.failed = ""
+        self._done = threading.Event()
+
+    @property
+    def durable(self) -> bool:
+        """The entry survives a power cut."""
+        return self._done.is_set() and not self.failed
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it is decided, at most so long; whether it is durable."""
+        self._done.wait(timeout_s)
+        return self.durable
+
+    def settle(self, failed: str = "") -> None:
+        """The recorder's word: durable, or why not."""
+        self.failed = failed
+        self._done.set()
+
+
+class Recorder(Protocol):
+    """Takes entries in order."""
+
+    def append(
+        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
+    ) -> Ticket:
+        """Queue one entry; returns at once.
+
+        Raises:
+            AuditError: the body has no canonical form (a float, for instance).
+        """
+        ...
+
+
+class MemoryRecorder:
+    """Keeps entries in a list, for replays that compare and for tests; everything is durable at once."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+
+    def append(
+        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
+    ) -> Ticket:
+        """Keep what a log would have kept."""
+        ticket = Ticket(len(self.entries))
+        self.entries.append({"type": type, "case": case, "actor": actor, "body": decode(encode(dict(body)))})
+        ticket.settle()
+        return ticket
