@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from surgical_ml.simulation import DISTURBANCES, TOOLS, Picture, Renderer, plan_case
+from surgical_ml.simulation import DISTURBANCES, TOOLS, Picture, Renderer, plan_case, shuffle_tools
 
 WIDTH, HEIGHT, STRIDE = 320, 192, 4
 SIZES = ((480, 270), (400, 320), (432, 324))
@@ -108,6 +108,8 @@ def _render_case(seed: int, split: str, frames: int, path: Path) -> None:
         disturbances=DISTURBANCES if rng.random() < 0.5 else (),
         split="train" if split == "train" else "held-out",
     )
+    if rng.random() < 0.45:
+        plan = shuffle_tools(plan, seed)
     renderer = Renderer(plan, SIZES[int(rng.choice(3, p=[0.6, 0.2, 0.2]))])
     # In order of time, so that each state of the field is painted once.
     samples = [sample(renderer, t) for t in np.sort(rng.uniform(0, plan.duration_s, frames))]

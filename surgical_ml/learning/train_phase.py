@@ -14,7 +14,7 @@ from surgical_ml.learning.frame_net import FrameNet
 from surgical_ml.learning.frames import SIZES, sample
 from surgical_ml.learning.phase_net import HIDDEN, PhaseNet
 from surgical_ml.learning.train_frame import normalise
-from surgical_ml.simulation import DISTURBANCES, Renderer, plan_case
+from surgical_ml.simulation import DISTURBANCES, Renderer, plan_case, shuffle_tools
 
 BOUNDARY_S = 3.0
 """A phase boundary counts as near within this time."""
@@ -43,6 +43,8 @@ def see_case(net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bo
         disturbances=DISTURBANCES if disturbed and rng.random() < 0.5 else (),
         split="train" if split == "train" else "held-out",
     )
+    if split == "train" and rng.random() < 0.15:
+        plan = shuffle_tools(plan, seed)
     renderer = Renderer(plan, SIZES[int(rng.choice(3, p=[0.6, 0.2, 0.2]))])
     samples, times = [], np.sort(rng.uniform(0, plan.duration_s, frames))
     for t in times:

@@ -28,5 +28,6 @@ __all__ = [
     "demo_clip",
     "demo_plan",
     "plan_case",
+    "shuffle_tools",
     "simulate",
 ]

@@ -1,6 +1,6 @@
 """The script of a synthetic operation: phases, tools, events, disturbances and injected deviations, before any pixel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -206,6 +206,13 @@ def plan_case(
         cut_s=cut[0].start_s + 0.6 * (cut[0].end_s - cut[0].start_s) if cut else float("inf"),
         duration_s=t,
     )
+
+
+def shuffle_tools(plan: CasePlan, seed: int) -> CasePlan:
+    """The same case with a random tool in every hand: training on some of these keeps tool and anatomy apart."""
+    rng = np.random.default_rng([seed, 8])
+    tools = tuple(replace(use, tool=str(rng.choice(TOOLS))) for use in plan.tools)
+    return replace(plan, tools=tools)
 
 
 def _ordinary_next(phase: int) -> tuple[int, ...]:

@@ -9,8 +9,10 @@ from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
 from surgical_ml.workflow.phases import PhaseChange, PhaseFilter
 from surgical_ml.workflow.protocol import Protocol
 
-PRESENT_PPM = 500_000
-SCORE_PPM = 600_000
+SCORE_PPM = 700_000
+"""Mean probability over its pixels from which an instrument counts as seen. The presence head is not asked: it has learnt
+which tools go with which anatomy, and a tool mismatch is just what it has not learnt."""
+
 PLAUSIBLE = 0.25
 """A tool is no mismatch while phases that it belongs to hold this much of the belief."""
 
@@ -101,10 +103,9 @@ class Workflow:
             return
         shown = {one.type for one in seen.instruments if one.score_ppm >= SCORE_PPM}
         following = {tool for name in self._protocol.phase(committed).next for tool in self._protocol.phase(name).tools}
-        for k, (tool, one) in enumerate(self._suspicion.items()):
-            there = tool in shown and seen.presence_ppm[k] >= PRESENT_PPM
+        for tool, one in self._suspicion.items():
             needed = self._protocol.mismatch_s * (NEAR_NEXT if tool in following else 1.0)
-            if there and self._belongs(tool) < PLAUSIBLE:
+            if tool in shown and self._belongs(tool) < PLAUSIBLE:
                 if one.seen_ns == 0:
                     one.onset_ns, one.phase, one.frames = seen.stamp_ns, committed, []
                 one.seen_ns = min(one.seen_ns + dt_ns, round(1.5e9 * needed))
