@@ -11,6 +11,7 @@ from surgical_ml.simulation.plan import (
     TOOLS,
     CasePlan,
     plan_case,
+    shuffle_tools,
 )
 from surgical_ml.simulation.scene import Picture, Renderer
 
