@@ -2,8 +2,8 @@
 
 A subset of RFC 8785. Floats are refused, because how they print is where implementations disagree: quantities are
 integers in named units. Keys are ASCII, in which every way of sorting agrees. Integers are those of 64 bits, since
-stamps in nanoseconds need them; a reader that keeps doubles only may show the largest ones rounded, but hashes are taken
-over the stored bytes, so no proof depends on it.
+stamps in nanoseconds need them; a reader that keeps doubles only may show the largest ones rounded, but hashes are
+taken over the stored bytes, so no proof depends on it.
 """
 
 import json
