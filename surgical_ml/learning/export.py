@@ -20,8 +20,11 @@ OPSET = 18
 FALSE_ALARMS = 0.002
 """Share of clean held-out frames that the novelty limit turns away."""
 
-KEPT = 48
-"""Directions of the training statistics that novelty looks along: the strongest, and what is left over in one number."""
+UNUSUAL_DISTURBED = 0.02
+"""Share of the disturbed training frames (blood, smoke, blur) beyond their own limit: the worst of them are withheld."""
+
+DISTURBED = 0.2
+"""A picture counts as disturbed from this strength of any disturbance."""
 
 FRAME_OUTPUTS = ["segmentation", "presence", "tips", "quality", "in_body", "features", "novelty"]
 PHASE_INPUTS = ["features", "dt", "reset", "state"]
@@ -33,18 +36,29 @@ def whitening(statistics: Tensor) -> tuple[Tensor, Tensor]:
 
     The floor keeps directions in which training pictures hardly vary from shouting at numerical noise.
     """
-    mean = statistics.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov((statistics - mean).T.double()))
-    floor = 0.02 * values.max().sqrt() * 0.05
-    scale = 1.0 / torch.maximum(values.clamp_min(0).sqrt(), floor)
-    return mean, (vectors * scale).float()
+    mean, unit = statistics.mean(0), 1.0 / (statistics.std(0) + 1e-6)
+    values, vectors = torch.linalg.eigh(torch.cov(((statistics - mean) * unit).T.double()))
+    deviations = values.clamp_min(0).sqrt()
+    scale = 1.0 / torch.maximum(deviations, 0.01 * deviations.max())
+    return mean, unit[:, None] * (vectors * scale).float()
 
 
-def calibrate(net: FrameNet, train: Tensor, clean: Tensor) -> Deployed:
-    """Fix the novelty limit so that `FALSE_ALARMS` of the clean held-out statistics lie beyond it."""
-    mean, whiten = whitening(train)
-    squared = ((clean - mean) @ whiten).square().mean(1)
-    return Deployed(net, mean, whiten, float(torch.quantile(squared, 1 - FALSE_ALARMS))).eval()
+def calibrate(net: FrameNet, train: Tensor, disturbed: Tensor, clean: Tensor) -> Deployed:
+    """Describe clean and disturbed training pictures, and fix how far from both counts as novel.
+
+    Args:
+        net: trained.
+        train: (n, `STATISTICS`) of training pictures. disturbed: (n,) bool.
+        clean: (m, `STATISTICS`) of clean held-out pictures, of which `FALSE_ALARMS` lie beyond the first limit.
+    """
+    fits = [whitening(train[~disturbed]), whitening(train[disturbed])]
+    limits = []
+    for (mean, whiten), known, share in zip(
+        fits, (clean, train[disturbed]), (FALSE_ALARMS, UNUSUAL_DISTURBED), strict=True
+    ):
+        limits.append(torch.quantile(((known - mean) @ whiten).square().mean(1), 1 - share))
+    means, whitens = (torch.stack(list(parts)) for parts in zip(*fits, strict=True))
+    return Deployed(net, means, whitens, torch.stack(limits)).eval()
 
 
 def export_frame(model: Deployed, path: Path) -> float:

@@ -12,7 +12,7 @@ from surgical_ml.simulation import CLASSES, PHASES, QUALITIES, TOOLS
 EMBEDDING = 112
 FEATURES = EMBEDDING + len(TOOLS) + len(CLASSES)
 STATE = 5
-STATISTICS = 2 * (32 + 64 + 96) + 12
+STATISTICS = 2 * (32 + 64 + 96) + 12 + 2
 
 _UIB = {
     # stage: (out, start kernel or 0, middle kernel or 0, stride, expansion)
@@ -107,7 +107,9 @@ class FrameNet(nn.Module):
             "phase": self.phase(embedding),
             "state": self.state(embedding),
             "features": torch.cat([embedding, torch.sigmoid(presence) * 4 - 2, torch.sqrt(area + 1e-6) * 4], 1),
-            "statistics": torch.cat([*(_moments(c) for c in (c2, c3, c4)), _colour(image)], 1),
+            "statistics": torch.cat(
+                [*(_moments(c) for c in (c2, c3, c4)), _colour(image), _doubt(segmentation)], 1
+            ),
         }
 
 
@@ -125,26 +127,41 @@ def _colour(image: Tensor) -> Tensor:
     return torch.cat([_moments(image), torch.log(fine + 1e-3), torch.log(coarse + 1e-3)], 1)
 
 
+def _doubt(segmentation: Tensor) -> Tensor:
+    """How unsure the segmentation is: entropy and energy, each the mean over the picture: (n, 2)."""
+    p = torch.softmax(segmentation, 1)
+    entropy = -(p * torch.log(p + 1e-6)).sum(1).mean((1, 2))
+    return torch.stack([entropy, torch.logsumexp(segmentation, 1).mean((1, 2))], 1)
+
+
 class Deployed(nn.Module):
     """What `frame.onnx` holds: probabilities, features, and the novelty distance in units of its calibrated limit.
 
     Args:
         net: trained.
-        mean: (`STATISTICS`,) of the training data. whiten: (`STATISTICS`, k) to k uncorrelated unit directions.
-        limit: the squared distance that counts as 1.
+        mean: (k, `STATISTICS`) of each kind of training picture (clean, disturbed).
+        whiten: (k, `STATISTICS`, `STATISTICS`) to uncorrelated unit directions of that kind.
+        limit: (k,) the squared distance that counts as 1; novelty is the distance to the nearest kind.
     """
 
-    def __init__(self, net: FrameNet, mean: Tensor, whiten: Tensor, limit: float) -> None:
+    def __init__(self, net: FrameNet, mean: Tensor, whiten: Tensor, limit: Tensor) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("mean", mean)
         self.register_buffer("whiten", whiten)
-        self.limit = limit
+        self.register_buffer("limit", limit)
+
+    def novelty(self, statistics: Tensor) -> Tensor:
+        """(n, `STATISTICS`) to (n, 1)."""
+        kinds = [
+            ((statistics - self.mean[k]) @ self.whiten[k]).square().mean(1, keepdim=True) / self.limit[k]
+            for k in range(self.mean.shape[0])
+        ]
+        return torch.sqrt(torch.amin(torch.cat(kinds, 1), 1, keepdim=True))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Segmentation logits, presence, tips, quality, in_body, features, novelty; in this order."""
         out = self.net(image)
-        distance = ((out["statistics"] - self.mean) @ self.whiten).square().mean(1, keepdim=True)
         return (
             out["segmentation"],
             torch.sigmoid(out["presence"]),
@@ -152,5 +169,5 @@ class Deployed(nn.Module):
             torch.sigmoid(out["quality"]),
             torch.sigmoid(out["in_body"]),
             out["features"],
-            torch.sqrt(distance / self.limit),
+            self.novelty(out["statistics"]),
         )

@@ -52,7 +52,7 @@ def test_the_digest_names_the_resized_input() -> None:
     image = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
     _, first, _ = preprocess(image, area(0, 0, 1280, 720))
     _, again, _ = preprocess(image.copy(), area(0, 0, 1280, 720))
-    image[0, 0] ^= 255
+    image[:8, :8] ^= 255
     _, other, _ = preprocess(image, area(0, 0, 1280, 720))
     assert first == again
     assert len({first, other}) == 2
