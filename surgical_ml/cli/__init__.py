@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,6 +164,8 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # What OpenCV has to say about a bad file is said better, in one line, by whoever opened it.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         app()
     except InputError as error:
