@@ -107,9 +107,7 @@ class FrameNet(nn.Module):
             "phase": self.phase(embedding),
             "state": self.state(embedding),
             "features": torch.cat([embedding, torch.sigmoid(presence) * 4 - 2, torch.sqrt(area + 1e-6) * 4], 1),
-            "statistics": torch.cat(
-                [*(_moments(c) for c in (c2, c3, c4)), _colour(image), _doubt(segmentation)], 1
-            ),
+            "statistics": torch.cat([*(_moments(c) for c in (c2, c3, c4)), _colour(image), _doubt(segmentation)], 1),
         }
 
 

@@ -11,8 +11,11 @@ import numpy.typing as npt
 from surgical_ml.simulation import DISTURBANCES, TOOLS, Picture, Renderer, plan_case, shuffle_tools
 
 WIDTH, HEIGHT, STRIDE = 320, 192, 4
-SIZES = ((480, 270), (400, 320), (432, 324))
-"""Rendered sizes: the aspect ratios of 16:9, 5:4 and 4:3 endoscopy."""
+_SIZES = {(480, 270): 0.36, (400, 320): 0.14, (432, 324): 0.14, (854, 480): 0.21, (1280, 720): 0.15}
+"""Rendered sizes and how often each is drawn: the aspect ratios of 16:9, 5:4 and 4:3 endoscopy, at sizes that a clip has."""
+
+_COMPRESSED = 0.6
+"""Share of the pictures that went through a lossy codec, as recorded and streamed video did."""
 
 PRESENT_CELLS = 6
 """A tool counts as present from this many cells of the stride-4 grid."""
@@ -42,6 +45,20 @@ class Frames:
         """Join every file that `render_frames` wrote."""
         parts = [np.load(path) for path in sorted(folder.glob("*.npz"))]
         return cls(*(np.concatenate([part[name] for part in parts]) for name in cls.__slots__))
+
+
+def draw_size(rng: np.random.Generator) -> tuple[int, int]:
+    """A size to render a case in, (width, height) in pixels."""
+    sizes = list(_SIZES)
+    return sizes[int(rng.choice(len(sizes), p=list(_SIZES.values())))]
+
+
+def _through_codec(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Some pictures as a codec leaves them: JPEG's blocks and colour subsampling, of random quality."""
+    if rng.random() >= _COMPRESSED:
+        return image
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 96))])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def place(
@@ -78,6 +95,7 @@ def _tip_maps(picture: Picture, box: tuple[int, int, int, int]) -> npt.NDArray[n
 def sample(renderer: Renderer, t_s: float) -> dict[str, npt.NDArray[np.generic] | float | int]:
     """One moment, as the arrays of `Frames` hold it."""
     picture, plan, box = renderer.at(t_s), renderer.plan, renderer.content_box
+    seen = _through_codec(picture.image, np.random.default_rng([plan.seed, 13, round(t_s * 1000)]))
     mask = place(picture.mask, box, nearest=True)[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
     cells = np.bincount(mask.ravel(), minlength=len(TOOLS) + 1)[1 : len(TOOLS) + 1]
     state = [
@@ -88,7 +106,7 @@ def sample(renderer: Renderer, t_s: float) -> dict[str, npt.NDArray[np.generic] 
         plan.phase_progress(4, t_s) > 0.5,
     ]
     return {
-        "image": place(picture.image, box)[:, :, ::-1],
+        "image": place(seen, box)[:, :, ::-1],
         "mask": mask,
         "tips": _tip_maps(picture, box),
         "presence": (cells >= PRESENT_CELLS).astype(np.float32),
@@ -110,7 +128,7 @@ def _render_case(seed: int, split: str, frames: int, path: Path) -> None:
     )
     if rng.random() < 0.45:
         plan = shuffle_tools(plan, seed)
-    renderer = Renderer(plan, SIZES[int(rng.choice(3, p=[0.6, 0.2, 0.2]))])
+    renderer = Renderer(plan, draw_size(rng))
     # In order of time, so that each state of the field is painted once.
     samples = [sample(renderer, t) for t in np.sort(rng.uniform(0, plan.duration_s, frames))]
     np.savez(path, **{name: np.stack([one[name] for one in samples]) for name in Frames.__slots__})

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from surgical_ml.learning.frame_net import FrameNet
 from surgical_ml.learning.frames import Frames
+from surgical_ml.learning.restore import restore_frame_net
 from surgical_ml.simulation import CLASSES
 
 MEAN, STD = (0.45, 0.30, 0.27), (0.25, 0.22, 0.20)
-_WEIGHT = torch.tensor([0.4, *[1.5] * 7, 0.6, 0.8, 2.0, 2.5])
+_WEIGHT = torch.tensor([0.4, 1.5, 1.5, 1.5, 2.5, 1.5, 1.5, 1.5, 0.6, 0.8, 2.0, 2.5])
+"""Of each class in the loss: what is small or rare (vessels, scissors) would otherwise be left out."""
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -54,14 +56,33 @@ def loss_of(out: dict[str, Tensor], truth: dict[str, Tensor]) -> Tensor:
 
 
 def train_frame(
-    data: Path, out: Path, *, epochs: float = 3.0, batch: int = 24, seed: int = 0, say: Callable[[str], None] = print
+    data: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    epochs: float = 3.0,
+    batch: int = 24,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
 ) -> FrameNet:
-    """Train on `Frames` of a folder and save the weights to `out`."""
+    """Train on `Frames` of a folder and save the weights to `out`.
+
+    Args:
+        data: folder that `render_frames` wrote.
+        out: file for the weights.
+        start: a `frame.onnx` to continue from, at half the learning rate; None begins anew.
+        epochs, batch, seed: how often each frame is seen, how many at once, and the order.
+        say: told the loss every 50 steps.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    frames, net = Frames.load(data), FrameNet()
+    frames = Frames.load(data)
+    net = (
+        FrameNet() if start is None else restore_frame_net(start, normalise(torch.from_numpy(frames.image[::97][:192])))
+    )
     steps = int(epochs * len(frames.image) / batch)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
+    rate = 2e-3 if start is None else 1e-3
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda k: min(1.0, (k + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * k / steps)))
     )

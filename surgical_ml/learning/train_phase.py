@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from surgical_ml.learning.frame_net import FrameNet
-from surgical_ml.learning.frames import SIZES, sample
+from surgical_ml.learning.frames import draw_size, sample
 from surgical_ml.learning.phase_net import HIDDEN, PhaseNet
 from surgical_ml.learning.train_frame import normalise
 from surgical_ml.simulation import DISTURBANCES, Renderer, plan_case, shuffle_tools
@@ -43,9 +43,10 @@ def see_case(net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bo
         disturbances=DISTURBANCES if disturbed and rng.random() < 0.5 else (),
         split="train" if split == "train" else "held-out",
     )
-    if split == "train" and rng.random() < 0.15:
+    # Without these the phase is read off the tools alone, and a tool in the wrong phase passes for a change of phase.
+    if split == "train" and rng.random() < 0.4:
         plan = shuffle_tools(plan, seed)
-    renderer = Renderer(plan, SIZES[int(rng.choice(3, p=[0.6, 0.2, 0.2]))])
+    renderer = Renderer(plan, draw_size(rng))
     samples, times = [], np.sort(rng.uniform(0, plan.duration_s, frames))
     for t in times:
         samples.append(sample(renderer, float(t)))
