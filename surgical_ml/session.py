@@ -1,7 +1,7 @@
 """One case: every event in, one recorded decision out. What was validated is this class, and this class is what runs."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import surgical_ml
 from surgical_ml import record
@@ -23,7 +23,7 @@ from surgical_ml.guidance import (
 )
 from surgical_ml.perception import Observation, Perceiver, Stage
 from surgical_ml.video import Frame
-from surgical_ml.workflow import Deviation, Protocol, Workflow, WorkflowEstimate, load_protocol
+from surgical_ml.workflow import Deviation, Protocol, Workflow, WorkflowEstimate, check_vocabulary, load_protocol
 
 CASE_START, DECISION = "case-start", "decision"
 
@@ -47,6 +47,7 @@ class Session:
         perceiver: holds the model's two engines, warm.
         recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
         case: a pseudonym of the case, for the record.
+        resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
 
     Raises:
@@ -62,6 +63,7 @@ class Session:
         recorder: Recorder,
         *,
         case: str,
+        resumed: bool = False,
         stage: Stage = _no_stage,
     ) -> None:
         manifest = model.manifest
@@ -71,9 +73,11 @@ class Session:
         self._stage = stage
         self._tracker = Tracker()
         self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
-        self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps))
+        self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps), resumed=resumed)
+        self._resumed = resumed
         self._advisories = AdvisoryMachine()
         self._seq = 0
+        self._now_ns = 0
         self._judged_ns: int | None = None
         self._started = self._paused = False
         perceiver.reset()
@@ -91,12 +95,15 @@ class Session:
         """Take one event; queue its record; answer. A frame costs the networks' time, anything else microseconds."""
         if self._seq == 0:
             self._open(event.stamp_ns)
+        # A frame is stamped when it was acquired and arrives later, so that another event may overtake it: time stands
+        # still then, and never runs backwards.
+        self._now_ns = max(self._now_ns, event.stamp_ns)
         seen = self._perceiver.perceive(event, self._stage) if isinstance(event, Frame) else None
         if isinstance(event, OperatorAction):
             self._obey(event)
-        scene = self._tracker.skip(event.stamp_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
+        scene = self._tracker.skip(self._now_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
         self._stage("geometry")
-        estimate, deviations = self._workflow.step(event.stamp_ns, seen if self._running else None, scene)
+        estimate, deviations = self._workflow.step(self._now_ns, seen if self._running else None, scene)
         self._stage("workflow")
         decision, transitions = self._decide(event, seen, scene, estimate, deviations)
         self._stage("guidance")
@@ -122,6 +129,7 @@ class Session:
             # A configuration holds a rate and a scale; a record holds no floats.
             "config": json.dumps(self.config.model_dump(by_alias=True), sort_keys=True),
             "identity": self.identity(),
+            "resumed": self._resumed,
         }
         self._recorder.append(CASE_START, body, case=self.case, urgent=True)
 
@@ -148,7 +156,7 @@ class Session:
         estimate: WorkflowEstimate,
         deviations: tuple[Deviation, ...],
     ) -> tuple[Decision, tuple[Transition, ...]]:
-        now = event.stamp_ns
+        now = self._now_ns
         given = GateInput(
             frame=seen is not None,
             refusal="" if seen is None or seen.refusal is None else seen.refusal.value,
@@ -162,12 +170,12 @@ class Session:
         self._advisories.update(now, conditions_from(deviations, view, announced))
         shown = view.validity in (Validity.OK, Validity.DEGRADED)
         if seen is not None and seen.admitted:
-            self._judged_ns = now
+            self._judged_ns = seen.stamp_ns
         decision = Decision(
             seq=self._seq,
             event=record.event_name(event),
             index=None if seen is None else seen.index,
-            stamp_ns=now,
+            stamp_ns=event.stamp_ns,
             judged_ns=self._judged_ns,
             input_sha256="" if seen is None else seen.input_sha256,
             state=view.state,
@@ -184,21 +192,46 @@ class Session:
         return decision, self._advisories.take_transitions()
 
 
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """What a configuration names, loaded, checked against each other and warm; serves one case after the other."""
+
+    config: CaseConfig
+    model: Model
+    protocol: Protocol
+    perceiver: Perceiver
+
+    @classmethod
+    def load(cls, config: CaseConfig) -> "Assets":
+        """Everything slow: nothing is read, built or allocated once a case runs.
+
+        Raises:
+            InputError: the model, the protocol or the engine is missing or not what it must be.
+        """
+        model = load_model(config.model)
+        protocol = load_protocol(config.procedure)
+        check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
+        engines = [
+            open_engine(config.engine, model.file("frame"), threads=config.threads),
+            open_engine(config.engine, model.file("phase"), threads=1),
+        ]
+        for engine in engines:
+            warm_up(engine)
+        return cls(config, model, protocol, Perceiver(model.manifest, *engines))
+
+    def open(self, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage) -> Session:
+        """Open a case; the one before it must be over, for they share the engines."""
+        return Session(
+            self.config, self.model, self.protocol, self.perceiver, recorder, case=case, resumed=resumed, stage=stage
+        )
+
+
 def open_session(
-    config: CaseConfig, recorder: Recorder, *, case: str, stage: Stage = _no_stage, model: Model | None = None
+    config: CaseConfig, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage
 ) -> Session:
-    """Load what a configuration names, warm it up, and open a case.
+    """Load what a configuration names, and open one case.
 
     Raises:
-        InputError: the model, the protocol or the engine is missing or not what it must be.
+        InputError: as `Assets.load`.
     """
-    model = model or load_model(config.model)
-    protocol = load_protocol(config.procedure)
-    engines = [
-        open_engine(config.engine, model.file("frame"), threads=config.threads),
-        open_engine(config.engine, model.file("phase"), threads=1),
-    ]
-    for engine in engines:
-        warm_up(engine)
-    perceiver = Perceiver(model.manifest, *engines)
-    return Session(config, model, protocol, perceiver, recorder, case=case, stage=stage)
+    return Assets.load(config).open(recorder, case=case, resumed=resumed, stage=stage)

@@ -1,7 +1,7 @@
 """What a session writes to: entries in, tickets out."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from surgical_ml.audit.canonical import decode, encode
@@ -10,12 +10,18 @@ from surgical_ml.audit.canonical import decode, encode
 class Ticket:
     """Says when an entry is durable. Made by a recorder; read by whoever must not show anything before."""
 
-    __slots__ = ("_done", "failed", "seq")
+    __slots__ = ("_done", "_settled", "failed", "seq")
 
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self.failed = ""
         self._done = threading.Event()
+        self._settled: Callable[[], None] | None = None
+
+    @property
+    def decided(self) -> bool:
+        """It is known whether the entry is durable."""
+        return self._done.is_set()
 
     @property
     def durable(self) -> bool:
@@ -31,6 +37,14 @@ class Ticket:
         """The recorder's word: durable, or why not."""
         self.failed = failed
         self._done.set()
+        if self._settled is not None:
+            self._settled()
+
+    def when_settled(self, call: Callable[[], None]) -> None:
+        """Have `call` made once it is decided: at once, or from the recorder's thread. It may be made twice."""
+        self._settled = call
+        if self._done.is_set():
+            call()
 
 
 class Recorder(Protocol):

@@ -1,8 +1,9 @@
 """A recorded case, run again: the same events through the same software, and every decision compared by digest."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.errors import InputError
 from surgical_ml.record import FRAME, decision_digest, read_event, write_decision
-from surgical_ml.session import CASE_START, DECISION, Session, open_session
-from surgical_ml.video import Frame, Source
+from surgical_ml.session import CASE_START, DECISION, Assets, Session
+from surgical_ml.video import Frame, Source, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RecordReplay:
     Attributes:
         compared: decisions that were computed again.
         differences: those that came out otherwise; the first matters most, since each case has a memory.
-        missing_frames: indices of judged frames that the source does not hold; nothing after them was compared.
+        missing_frames: index of the first judged frame that the source does not hold; nothing after it was compared.
     """
 
     compared: int
@@ -45,59 +46,79 @@ class RecordReplay:
         return not self.differences and not self.missing_frames
 
 
-def replay_record(audit: Path, source: Source, *, case: str | None = None) -> RecordReplay:
+def replay_record(
+    audit: Path,
+    video: str,
+    *,
+    fps: float | None = None,
+    case: str | None = None,
+    observe: Callable[[Decision, Frame | None], None] | None = None,
+) -> RecordReplay:
     """Run a recorded case again.
 
-    Frames are taken from `source` by their index, and given the stamps that the record holds; frames that were dropped
-    while the case ran are dropped again, because the record never names them.
+    Frames are taken from the video by their index, and given the stamps that the record holds; frames that were dropped
+    while the case ran are dropped again, because the record never names them. Where the assistant was restarted within
+    the case, so is the session, and the video.
 
     Args:
         audit: the folder of the log.
-        source: the video the case was recorded from.
+        video: what the case was recorded from, as `open_source` takes it.
+        fps: frame rate to assume, frames/s; None believes the source.
         case: which case of the log; its first one if None.
+        observe: shown each decision that was computed again, and its frame where it answers one.
 
     Raises:
         InputError: the log holds no such case, or the case was run with another model, protocol or configuration.
     """
-    start, decisions = _case(audit, case)
-    config = CaseConfig.of(json.loads(start["config"]), f"{audit}: case-start: config")
-    session = open_session(config, MemoryRecorder(), case=str(start["case"]))
-    _same_identity(audit, session, start)
-    frames = iter(source)
-    compared, differences = 0, []
-    for body in decisions:
-        event = body["event"]
-        if event["kind"] == FRAME:
-            frame = _frame(frames, event["index"])
-            if frame is None:
-                left = [entry["event"]["index"] for entry in decisions if entry["event"]["kind"] == FRAME]
-                missing = tuple(index for index in left if index >= event["index"])
-                return RecordReplay(compared, tuple(differences), missing)
-            decision: Decision = session.step(Frame(frame.image, event["stamp_ns"], frame.index, frame.right))
-        else:
-            other = read_event(event)
-            if other is None:
-                raise InputError(audit, "an event that can be run again", str(event["kind"]))
-            decision = session.step(other)
-        compared += 1
-        if decision_digest(decision) != body["decision"]["sha256"]:
-            computed = write_decision(decision)
-            differences.append(Difference(decision.seq, event, body["decision"], computed))
+    run: _Run | None = None
+    compared, differences = 0, list[Difference]()
+    with ExitStack() as opened:
+        for _, entry in read(audit):
+            if entry["type"] == CASE_START and case in (None, entry["case"]):
+                case = str(entry["case"])
+                opened.close()
+                source = opened.enter_context(open_source(video, fps=fps))
+                run = _Run(audit, case, entry["body"], source, None if run is None else run.assets)
+            if entry["type"] != DECISION or run is None or entry["case"] != case:
+                continue
+            body = entry["body"]
+            frame, decision = run.step(body["event"])
+            if decision is None:
+                return RecordReplay(compared, tuple(differences), (body["event"]["index"],))
+            compared += 1
+            if decision_digest(decision) != body["decision"]["sha256"]:
+                computed = write_decision(decision)
+                differences.append(Difference(decision.seq, body["event"], body["decision"], computed))
+            if observe is not None:
+                observe(decision, frame)
+    if run is None:
+        raise InputError(audit, f"a recorded case {case or ''}".rstrip(), "none")
     return RecordReplay(compared, tuple(differences), ())
 
 
-def _case(audit: Path, case: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The body of a case's start, and of each of its decisions, in order."""
-    start: dict[str, Any] | None = None
-    decisions: list[dict[str, Any]] = []
-    for _, entry in read(audit):
-        if entry["type"] == CASE_START and start is None and case in (None, entry["case"]):
-            start = dict(entry["body"]) | {"case": entry["case"]}
-        elif entry["type"] == DECISION and start is not None and entry["case"] == start["case"]:
-            decisions.append(entry["body"])
-    if start is None:
-        raise InputError(audit, f"a recorded case {case or ''}".rstrip(), "none")
-    return start, decisions
+class _Run:
+    """One session of a recorded case, from its start or from a restart of the assistant."""
+
+    def __init__(self, audit: Path, case: str, start: dict[str, Any], source: Source, assets: Assets | None) -> None:
+        config = CaseConfig.of(json.loads(start["config"]), f"{audit}: case-start: config")
+        self.assets = assets if assets is not None and assets.config == config else Assets.load(config)
+        self._session = self.assets.open(MemoryRecorder(), case=case, resumed=start["resumed"])
+        self._audit = audit
+        self._frames = iter(source)
+        _same_identity(audit, self._session, start)
+
+    def step(self, event: dict[str, Any]) -> tuple[Frame | None, Decision | None]:
+        """The frame and the decision of a recorded event; no decision where the source does not hold its frame."""
+        if event["kind"] != FRAME:
+            other = read_event(event)
+            if other is None:
+                raise InputError(self._audit, "an event that can be run again", str(event["kind"]))
+            return None, self._session.step(other)
+        found = _frame(self._frames, event["index"])
+        if found is None:
+            return None, None
+        frame = replace(found, stamp_ns=event["stamp_ns"])
+        return frame, self._session.step(frame)
 
 
 def _frame(frames: Iterator[Frame], index: int) -> Frame | None:

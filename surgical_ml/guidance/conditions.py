@@ -14,6 +14,7 @@ _RISK = {
 _TECHNICAL = {
     # reason of the gate: (priority, words, what clears it)
     "starting": (Priority.NONE, "Assistance starting", "one second of good video"),
+    "restarted": (Priority.MEDIUM, "Assistance restarting: earlier findings of this case are lost", "good video again"),
     "paused": (Priority.LOW, "Assistance paused by a person", "a person resumes it"),
     "stale": (Priority.MEDIUM, "Assistance withheld: no new video frames", "frames arrive again"),
     "no-signal": (Priority.MEDIUM, "Assistance withheld: no video signal", "a video signal"),

@@ -58,11 +58,15 @@ class GateView:
 class Gate:
     """Withholds by default: READY before a case, then WITHHELD `starting` until good input has lasted a second.
 
+    A case that is `resumed` after the assistant failed says `restarted` instead of `starting`.
+
     A hard refusal (no signal, frozen, engine fault, ...) withholds at once, an odd picture after `PATIENT_NS`, a missing
     frame after `STALE_NS` or three frame periods, whichever is longer, and a lost record for at least `UNRECORDED_NS`.
     """
 
-    def __init__(self, nominal_period_ns: int) -> None:
+    def __init__(self, nominal_period_ns: int, *, resumed: bool = False) -> None:
+        self._first = "restarted" if resumed else "starting"
+        self._started_ns: int | None = None
         self._stale_ns = max(STALE_NS, 3 * nominal_period_ns)
         self._drop_ns = round(2.5 * nominal_period_ns)
         self._view = GateView(GateState.READY, Validity.WITHHELD, "no-case", (), 0)
@@ -85,6 +89,8 @@ class Gate:
         if given.frame:
             dropped = self._frame_ns is not None and stamp_ns - self._frame_ns > self._drop_ns
             self._frame_ns = stamp_ns
+        if given.started and self._started_ns is None:
+            self._started_ns = stamp_ns
         reason = self._reason(stamp_ns, given)
         if reason:
             self._good_since_ns = None
@@ -94,13 +100,15 @@ class Gate:
             return self._enter(stamp_ns, state, reason, ())
         shown = self._view.validity in (Validity.OK, Validity.DEGRADED)
         if not shown:
-            if not given.frame or given.refusal:
-                return self._view if self._view.reason else self._enter(stamp_ns, GateState.WITHHELD, "starting", ())
-            if self._good_since_ns is None:
+            if given.frame and not given.refusal and self._good_since_ns is None:
                 self._good_since_ns = stamp_ns
-            if stamp_ns - self._good_since_ns < RETURN_NS:
-                first = self._view.reason in ("", "no-case")
-                return self._enter(stamp_ns, GateState.WITHHELD, "starting" if first else self._view.reason, ())
+            if (
+                self._good_since_ns is None
+                or stamp_ns - self._good_since_ns < RETURN_NS
+                or not given.frame
+                or given.refusal
+            ):
+                return self._enter(stamp_ns, GateState.WITHHELD, self._still(), ())
         for name in (*given.degraded, *(("dropped-frames",) if dropped else ())):
             self._poor[name] = stamp_ns
         poor = tuple(name for name, last in self._poor.items() if stamp_ns - last < DEGRADED_NS)
@@ -108,6 +116,11 @@ class Gate:
             return self._enter(stamp_ns, GateState.ACTIVE, "", ())
         only_drops = poor == ("dropped-frames",)
         return self._enter(stamp_ns, GateState.DEGRADED_DROPS if only_drops else GateState.DEGRADED_VIEW, "", poor)
+
+    def _still(self) -> str:
+        """Why nothing is shown while good input has not lasted: what it was, unless a case begins or a pause ends."""
+        before = self._view.reason
+        return self._first if before == "no-case" else "starting" if before == "paused" else before
 
     def _reason(self, stamp_ns: int, given: GateInput) -> str:
         """Why nothing may be shown now; empty if nothing speaks against it."""
@@ -128,9 +141,8 @@ class Gate:
             waited = stamp_ns - self._odd_since_ns >= PATIENT_NS
             withheld = self._view.validity not in (Validity.OK, Validity.DEGRADED)
             return given.refusal if waited or withheld else ""
-        if self._frame_ns is None or stamp_ns - self._frame_ns > self._stale_ns:
-            return "stale"
-        return ""
+        newest_ns = self._frame_ns if self._frame_ns is not None else self._started_ns
+        return "stale" if newest_ns is not None and stamp_ns - newest_ns > self._stale_ns else ""
 
     def _enter(self, stamp_ns: int, state: GateState, reason: str, degraded: tuple[str, ...]) -> GateView:
         same = state is self._view.state and reason == self._view.reason

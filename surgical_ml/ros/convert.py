@@ -131,9 +131,7 @@ class Converter:
         message.expected_instruments = list(given.expected_instruments)
         if given.nearest is not None:
             message.has_nearest = True
-            message.nearest_instrument = given.nearest.instrument
-            message.nearest_structure = given.nearest.structure
-            message.nearest_distance_px = given.nearest.distance_px
+            message.nearest_instrument, message.nearest_structure, message.nearest_distance_px = given.nearest
         message.progress_ppm = given.progress_ppm
         message.uncertain = list(given.uncertain)
         return message

@@ -2,6 +2,15 @@
 
 from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
 from surgical_ml.workflow.protocol import Phase, Protocol, load_protocol
-from surgical_ml.workflow.workflow import Workflow
+from surgical_ml.workflow.workflow import Workflow, check_vocabulary
 
-__all__ = ["Certainty", "Deviation", "Phase", "Protocol", "Workflow", "WorkflowEstimate", "load_protocol"]
+__all__ = [
+    "Certainty",
+    "Deviation",
+    "Phase",
+    "Protocol",
+    "Workflow",
+    "WorkflowEstimate",
+    "check_vocabulary",
+    "load_protocol",
+]

@@ -33,6 +33,13 @@ class _Suspicion:
     frames: list[int] = field(default_factory=list)
 
 
+def check_vocabulary(protocol: Protocol, phases: tuple[str, ...], tools: tuple[str, ...]) -> None:
+    """Raise `InputError` unless a model's phases and tools are the protocol's, in its order."""
+    for what, found, expected in (("phases", phases, protocol.phase_names), ("tools", tools, protocol.tools)):
+        if found != expected:
+            raise InputError(f"model for {protocol.name}: {what}", str(list(expected)), str(list(found)))
+
+
 class Workflow:
     """Observations in; an estimate and the present deviations out. Reads no clock: time comes with the stamps.
 
@@ -48,9 +55,7 @@ class Workflow:
     def __init__(
         self, protocol: Protocol, *, phases: tuple[str, ...], tools: tuple[str, ...], time_scale: float = 1.0
     ) -> None:
-        for what, found, expected in (("phases", phases, protocol.phase_names), ("tools", tools, protocol.tools)):
-            if found != expected:
-                raise InputError(f"model for {protocol.name}: {what}", str(list(expected)), str(list(found)))
+        check_vocabulary(protocol, phases, tools)
         self._protocol = protocol
         self._filter = PhaseFilter(protocol, time_scale)
         self._suspicion = {tool: _Suspicion() for tool in tools}
