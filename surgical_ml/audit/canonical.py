@@ -18,19 +18,20 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, 
 _WHAT = "an integer, a string, a bool, null, a list or an object"
 
 
-def encode(value: Any, thing: str = "value") -> bytes:
+def encode(value: Any, thing: str = "value", *, inside: int = 0) -> bytes:
     """The canonical UTF-8 bytes of a value.
 
     Args:
         value: None, bool, int, str, or lists, tuples and dicts of these.
         thing: its name, for the error.
+        inside: how many levels of lists and objects will stand around it.
 
     Raises:
         AuditError: it holds a float, an integer beyond 64 bits, a lone surrogate, a key that is not ASCII text, or
             anything else without a canonical form; the error names the place inside `value`.
     """
     try:
-        _check(value, 0)
+        _check(value, inside)
     except _Unfit as unfit:
         place = "".join(reversed(unfit.place))
         raise AuditError(thing + place, unfit.expected, unfit.found) from None

@@ -7,28 +7,46 @@ from pathlib import Path
 class Disk:
     """The operating system's files."""
 
+    def make_folder(self, folder: Path) -> None:
+        """A folder and those above it, each durable with its name; nothing where it is there already."""
+        if not folder.is_dir():
+            self.make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            self.sync_folder(folder.parent)
+
     def create(self, path: Path, size: int, header: bytes) -> int:
-        """A new file of `size` bytes of zeros behind its header, durable with its name; its descriptor."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        """A new file of `size` bytes of zeros behind its header, durable with its name; its descriptor.
+
+        It is made under another name first: whatever is called `path` has a header, even after a power cut.
+        """
+        aside = path.with_suffix(".new")
+        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o640)
         try:
             # Allocated now, so that a full disk is found here and not in the middle of a record.
             os.posix_fallocate(descriptor, 0, size)
-            os.pwrite(descriptor, header, 0)
+            self.write(descriptor, header, 0)
             os.fsync(descriptor)
+            aside.rename(path)
             self.sync_folder(path.parent)
         except OSError:
             os.close(descriptor)
+            aside.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise
         return descriptor
 
-    def reopen(self, path: Path, cut_at: int) -> int:
-        """An existing file, zeroed from `cut_at` to its end."""
+    def reopen(self, path: Path, cut_at: int, size: int) -> int:
+        """An existing file, cut off at `cut_at` and filled up with zeros to `size` bytes, if that is more."""
         descriptor = os.open(path, os.O_RDWR)
-        size = os.fstat(descriptor).st_size
-        os.ftruncate(descriptor, cut_at)
-        os.posix_fallocate(descriptor, 0, max(size, cut_at + 1))
-        os.fsync(descriptor)
+        try:
+            os.ftruncate(descriptor, cut_at)
+            # What is read may be in memory only, and count as written, if a flush has failed before: write it once more.
+            self.write(descriptor, os.pread(descriptor, cut_at, 0), 0)
+            os.posix_fallocate(descriptor, 0, max(size, cut_at))
+            os.fsync(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def write(self, descriptor: int, data: bytes, at: int) -> None:
@@ -42,11 +60,15 @@ class Disk:
         """Make what was written durable. After a failure nothing is known of the file: never ask it again."""
         os.fdatasync(descriptor)
 
-    def close(self, descriptor: int, size: int | None = None) -> None:
-        """Close; with `size`, give back what was preallocated behind it."""
+    def close(self, descriptor: int) -> None:
+        """Close, whatever is preallocated behind the last record."""
+        os.close(descriptor)
+
+    def finish(self, descriptor: int, at: int, end: bytes) -> None:
+        """Give back what is preallocated behind `at`, write the end there, and close."""
         try:
-            if size is not None:
-                os.ftruncate(descriptor, size)
+            os.ftruncate(descriptor, at)
+            self.write(descriptor, end, at)
         finally:
             os.close(descriptor)
 

@@ -1,6 +1,7 @@
 """One entry of the log: what it holds, and the hash that names it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,12 @@ LARGEST = 65_535
 GENESIS = bytes(32)
 """What the first entry names as its predecessor."""
 
+MODULE = "surgical_ml"
+"""The actor of what no person did."""
+
+_KINDS = {"actor": str, "body": dict, "boot": str, "case": str, "prev": str, "seq": int, "t_mono": int, "t_utc": str}
+_KINDS |= {"type": str, "v": int}
+
 
 def leaf_hash(payload: bytes) -> bytes:
     """SHA-256 of 0x00 and the stored bytes: the leaf of RFC 6962, section 2.1."""
@@ -20,37 +27,49 @@ def leaf_hash(payload: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry before it has a predecessor; `body` is canonical already."""
+    """An entry before it has a predecessor; every text in it is canonical already."""
 
-    type: str
+    type: bytes
     body: bytes
-    case: str
-    actor: str
+    case: bytes
+    actor: bytes
     t_utc: int
     t_mono: int
 
-    def payload(self, seq: int, prev: bytes, boot: str) -> bytes:
-        """The canonical bytes. Keys stand in their order, so the pieces only have to be joined.
+    @classmethod
+    def of(
+        cls, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = MODULE, t_utc: int, t_mono: int
+    ) -> "Draft":
+        """Take what an entry is to hold.
 
         Raises:
-            AuditError: the entry is larger than 65,535 bytes, or a text has no canonical form.
+            AuditError: something in it has no canonical form.
+        """
+        texts = encode(type, "type"), encode(dict(body), type, inside=1), encode(case, "case"), encode(actor, "actor")
+        return cls(*texts, t_utc, t_mono)
+
+    def payload(self, seq: int, prev: bytes, boot: bytes) -> bytes:
+        """The canonical bytes; so is `boot`. Keys stand in their order, so the pieces only have to be joined.
+
+        Raises:
+            AuditError: the entry is larger than 65,535 bytes.
         """
         fields = (
-            (b"actor", encode(self.actor, "actor")),
+            (b"actor", self.actor),
             (b"body", self.body),
-            (b"boot", encode(boot, "boot")),
-            (b"case", encode(self.case, "case")),
+            (b"boot", boot),
+            (b"case", self.case),
             (b"prev", encode(prev.hex())),
             (b"seq", encode(seq)),
             (b"t_mono", encode(self.t_mono)),
             # A string: nanoseconds of this century are beyond what a reader of doubles keeps.
             (b"t_utc", encode(str(self.t_utc))),
-            (b"type", encode(self.type, "type")),
+            (b"type", self.type),
             (b"v", encode(VERSION)),
         )
         payload = b"{" + b",".join(b'"' + key + b'":' + value for key, value in fields) + b"}"
         if len(payload) > LARGEST:
-            raise AuditError(f"entry {seq} ({self.type})", f"at most {LARGEST} bytes", f"{len(payload)}")
+            raise AuditError(f"entry {seq}", f"at most {LARGEST} bytes", f"{len(payload)}")
         return payload
 
 
@@ -61,7 +80,7 @@ def parse(payload: bytes, thing: str) -> dict[str, Any]:
         AuditError: they are no canonical entry of this version.
     """
     values = decode(payload, thing)
-    wanted = {"actor", "body", "boot", "case", "prev", "seq", "t_mono", "t_utc", "type", "v"}
-    if not isinstance(values, dict) or set(values) != wanted or values["v"] != VERSION:
+    kinds = {key: type(value) for key, value in values.items()} if isinstance(values, dict) else {}
+    if kinds != _KINDS or values["v"] != VERSION:
         raise AuditError(thing, f"an entry of version {VERSION}", "something else")
-    return values
+    return values  # type: ignore[no-any-return]  # an object, as its kinds have shown

@@ -19,7 +19,7 @@ class Report:
         entries: that are whole.
         head: leaf hash of the last one, hex; of zeros for an empty log.
         segments: files of the log.
-        torn_tail: the end of the last file is an unfinished record, as after a power cut; nothing acknowledged is in it.
+        torn_tail: the end of the last file is an unfinished batch, as after a power cut; nothing acknowledged is in it.
         problems: one line each, naming file and byte; empty when ok.
     """
 
@@ -54,17 +54,21 @@ def walk(folder: Path) -> Iterator[tuple[Segment, Record, dict[str, Any]]]:
         if segment.first_seq != seq or segment.prev != prev:
             raise AuditError(f"{segment.path}: byte 0", f"to follow entry {seq - 1}", f"a start at {segment.first_seq}")
         scanned = scan(segment)
-        if scanned.bad_at is not None and scanned.later:
-            raise AuditError(f"{segment.path}: byte {scanned.bad_at}", "an undamaged record", "a damaged one")
+        expected, before = seq, prev
         for record in scanned.records:
-            if after is not None and seq == after.first_seq:
-                # Written before a failed flush, never acknowledged, and written again in the next segment.
-                break
             values = parse(record.payload, f"{segment.path}: byte {record.start}")
-            if values["seq"] != seq or values["prev"] != prev.hex():
-                raise AuditError(f"{segment.path}: byte {record.start}", f"entry {seq}", f"entry {values['seq']}")
-            yield segment, record, values
-            seq, prev = seq + 1, record.leaf
+            if values["seq"] != expected or values["prev"] != before.hex():
+                other = f"entry {values['seq']} behind {values['prev'][:8]}"
+                wanted = f"entry {expected} behind {before.hex()[:8]}"
+                raise AuditError(f"{segment.path}: byte {record.start}", wanted, other)
+            expected, before = expected + 1, record.leaf
+            # What reaches beyond the next segment's start was written before a failed flush, and again there.
+            if after is None or expected <= after.first_seq:
+                yield segment, record, values
+                seq, prev = expected, before
+        # A segment that failed is followed by another, and may hold anything behind what was acknowledged.
+        if scanned.damaged and (after is None or scanned.closed):
+            raise AuditError(f"{segment.path}: byte {scanned.bad_at}", "an undamaged record", "a damaged one")
         if after is not None and seq != after.first_seq:
             at = scanned.bad_at if scanned.bad_at is not None else segment.path.stat().st_size
             raise AuditError(f"{segment.path}: byte {at}", f"entry {seq}", "the end of the segment")
@@ -83,8 +87,8 @@ def read(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def verify(folder: Path) -> Report:
     """Check a whole log; damage is told, not raised.
 
-    A changed or missing *last* entry of a log without a signed checkpoint cannot be told from an unfinished write: compare
-    `entries` and `head` with what was shown elsewhere.
+    In a log that was not closed, a change to the last batch cannot be told from an unfinished write. In any log, last
+    entries that are missing cannot be noticed: compare `entries` and `head` with what was shown elsewhere.
 
     Raises:
         AuditError: there is no log at all.

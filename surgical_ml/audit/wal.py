@@ -1,4 +1,9 @@
-"""The write-ahead log's files: a header, then magic | length | crc32 | leaf hash | payload, then preallocated zeros."""
+"""The write-ahead log's files: a header, then mark | length | crc32 | leaf hash | payload, then preallocated zeros.
+
+The first record of each batch has a mark of its own. A batch is written only once the one before it is durable: where
+such a mark stands behind a broken record, that record was durable once, and this is damage, not the end of a power cut.
+A closed segment ends in `END`: nothing in it can be unfinished.
+"""
 
 import struct
 import zlib
@@ -15,8 +20,13 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 _FILE = struct.Struct("<8sQQ32sI")
 _RECORD = struct.Struct("<4sII32s")
 _FILE_MAGIC = b"SMLWAL\x00\x01"
-_MAGIC = b"SMLR"
 HEADER_BYTES = _FILE.size
+
+FIRST, FOLLOWING = b"SMLB", b"SMLR"
+"""What a record begins with: the first one of its batch, and any other."""
+
+END = b"\xffEND"
+"""The last bytes of a segment that was closed. No payload holds them, since they are not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +51,24 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The whole records of a segment from its start, and where something that is neither zeros nor a record begins.
+    """What stands in a segment.
 
-    `later` says that whole records stand behind that place: then it is damage, and no torn end.
+    Attributes:
+        records: the whole ones from its start.
+        bad_at: where something begins that is neither a whole record, nor zeros to the end, nor the end mark.
+        followed: the first record of a later batch stands behind that place.
+        closed: the segment ends in its end mark.
     """
 
     records: tuple[Record, ...]
     bad_at: int | None
-    later: bool
+    followed: bool
+    closed: bool
+
+    @property
+    def damaged(self) -> bool:
+        """What is bad was durable once. Otherwise it is the unfinished end of a segment that was cut off."""
+        return self.bad_at is not None and (self.followed or self.closed)
 
 
 def file_header(number: int, first_seq: int, prev: bytes) -> bytes:
@@ -57,25 +77,24 @@ def file_header(number: int, first_seq: int, prev: bytes) -> bytes:
     return bare[:-4] + struct.pack("<I", zlib.crc32(bare[:-4]))
 
 
-def frame(payload: bytes) -> tuple[bytes, bytes]:
-    """A record's bytes and its leaf hash."""
+def frame(mark: bytes, payload: bytes) -> tuple[bytes, bytes]:
+    """A record's bytes and its leaf hash. The mark is `FIRST` or `FOLLOWING`."""
     leaf = leaf_hash(payload)
-    return _RECORD.pack(_MAGIC, len(payload), zlib.crc32(leaf + payload), leaf) + payload, leaf
+    return _RECORD.pack(mark, len(payload), _checksum(mark, leaf, payload), leaf) + payload, leaf
 
 
 def segments(folder: Path) -> list[Segment]:
     """The segments of a log, in order.
 
     Raises:
-        AuditError: there is no log, a number is missing, or a header is damaged.
+        AuditError: there is no log, a number is missing, or a header is damaged or cannot be read.
     """
     paths = sorted((folder / FOLDER).glob("*.wal"))
     if not paths:
         raise AuditError(folder, f"an audit log ({FOLDER}/*.wal)", "none")
     found = []
     for number, path in enumerate(paths):
-        with path.open("rb") as file:
-            raw = file.read(HEADER_BYTES)
+        raw = _read(path, HEADER_BYTES)
         if len(raw) < HEADER_BYTES:
             raise AuditError(path, f"a header of {HEADER_BYTES} bytes", f"{len(raw)} bytes")
         magic, own, first_seq, prev, crc = _FILE.unpack(raw)
@@ -93,36 +112,53 @@ def name(number: int) -> str:
 
 
 def scan(segment: Segment) -> Scan:
-    """Read every whole record of a segment."""
-    data = segment.path.read_bytes()
+    """Read every whole record of a segment.
+
+    Raises:
+        AuditError: it cannot be read.
+    """
+    data = _read(segment.path)
     found: list[Record] = []
     at = HEADER_BYTES
     while at < len(data):
         record = _record(data, at)
         if record is None:
             # Preallocated space is zeros to the end; anything else was meant to be a record.
-            if not data[at:].strip(b"\x00"):
+            if data[at:] == END or not data[at:].strip(b"\x00"):
                 break
-            return Scan(tuple(found), at, any(_later(data, at + 1)))
+            return Scan(tuple(found), at, any(_later(data, at + 1)), data.endswith(END))
         found.append(record)
         at = record.end
-    return Scan(tuple(found), None, False)
+    return Scan(tuple(found), None, False, data.endswith(END))
+
+
+def _read(path: Path, size: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise AuditError(path, "a segment that can be read", error.strerror or str(error)) from error
+
+
+def _checksum(mark: bytes, leaf: bytes, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(leaf, zlib.crc32(mark)))
 
 
 def _record(data: bytes, at: int) -> Record | None:
     if at + _RECORD.size > len(data):
         return None
-    magic, length, crc, leaf = _RECORD.unpack_from(data, at)
+    mark, length, crc, leaf = _RECORD.unpack_from(data, at)
     start = at + _RECORD.size
-    if magic != _MAGIC or length > LARGEST or start + length > len(data):
+    if mark not in (FIRST, FOLLOWING) or length > LARGEST or start + length > len(data):
         return None
     payload = data[start : start + length]
-    if crc != zlib.crc32(leaf + payload) or leaf != leaf_hash(payload):
+    if crc != _checksum(mark, leaf, payload) or leaf != leaf_hash(payload):
         return None
     return Record(at, start + length, leaf, payload)
 
 
 def _later(data: bytes, at: int) -> Iterator[bool]:
-    while (at := data.find(_MAGIC, at)) >= 0:
+    """Whether a whole first record stands at each place behind `at` that looks like one."""
+    while (at := data.find(FIRST, at)) >= 0:
         yield _record(data, at) is not None
         at += 1

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from surgical_ml.audit import wal
-from surgical_ml.audit.canonical import encode
+from surgical_ml.audit.canonical import decode, encode
 from surgical_ml.audit.disk import Disk
-from surgical_ml.audit.entry import GENESIS, Draft
+from surgical_ml.audit.entry import GENESIS, MODULE, Draft
 from surgical_ml.audit.errors import AuditError
 from surgical_ml.audit.reader import tail
 from surgical_ml.audit.recorder import Ticket
 
 BATCH_ENTRIES = 64
 QUEUE_ENTRIES = 20_000
-"""More waiting entries than this, and the disk has been gone for minutes: appends fail at once instead of filling memory."""
+"""More waiting entries than this, and the disk has been gone for minutes: appends fail instead of filling memory."""
 
 RESERVE = "reserve"
 RESERVE_BYTES = 4 * wal.SEGMENT_BYTES
 
+REFUSED = "refused"
 TORN_TAIL = "recovery.torn-tail"
 SEGMENT_FAILED = "recovery.segment-failed"
 
@@ -59,16 +60,18 @@ class AuditWriter:
     ) -> None:
         self._folder = folder
         self._clock_ns, self._monotonic_ns = clock_ns, monotonic_ns
-        self._boot = boot or uuid.uuid4().hex
+        self._boot = encode(boot or uuid.uuid4().hex, "boot")
         self._batch_s, self._segment_bytes = batch_ms / 1000, segment_bytes
         self._disk = disk or Disk()
         self._queue: deque[tuple[Draft, Ticket, bool]] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self._failed = ""
-        self._descriptor = -1
+        self._descriptor, self._number, self._end = -1, -1, 0
+        self._seq, self._head = 0, GENESIS
+        self._torn_at: int | None = None
         try:
-            (folder / wal.FOLDER).mkdir(parents=True, exist_ok=True)
+            self._disk.make_folder(folder / wal.FOLDER)
             self._lock = os.open(folder / "private" / "lock", os.O_RDWR | os.O_CREAT, 0o640)
         except OSError as error:
             raise AuditError(folder, "a place for an audit log", error.strerror or str(error)) from error
@@ -77,13 +80,13 @@ class AuditWriter:
             self._recover()
             self._make_reserve(reserve_bytes)
         except BlockingIOError as error:
-            os.close(self._lock)
+            self._let_go()
             raise AuditError(folder, "a log that nobody else writes", "another writer") from error
         except OSError as error:
-            os.close(self._lock)
+            self._let_go()
             raise AuditError(folder, "room for an audit log", error.strerror or str(error)) from error
         except AuditError:
-            os.close(self._lock)
+            self._let_go()
             raise
         self._durable = (self._seq, self._head)
         self._next_ticket = self._seq
@@ -110,14 +113,14 @@ class AuditWriter:
         return count, leaf.hex()
 
     def append(
-        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
+        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = MODULE, urgent: bool = False
     ) -> Ticket:
         """Queue one entry; its ticket settles when it is durable, or is known never to be.
 
         Raises:
-            AuditError: the body has no canonical form.
+            AuditError: the body or a text has no canonical form.
         """
-        draft = Draft(type, encode(dict(body), type), case, actor, self._clock_ns(), self._monotonic_ns())
+        draft = Draft.of(type, body, case=case, actor=actor, t_utc=self._clock_ns(), t_mono=self._monotonic_ns())
         with self._wake:
             ticket = Ticket(self._next_ticket)
             if self._failed or self._closing or len(self._queue) >= QUEUE_ENTRIES:
@@ -138,19 +141,33 @@ class AuditWriter:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        # What is durable stays so, whatever the disk has to say now.
+        if not self._failed:
+            with suppress(OSError):
+                descriptor, self._descriptor = self._descriptor, -1
+                self._disk.finish(descriptor, self._end, wal.END)
+        with suppress(OSError):
+            (self._folder / "private" / RESERVE).unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the segment, if one is open, and the lock."""
         if self._descriptor >= 0:
-            self._disk.close(self._descriptor, None if self._failed else self._end)
-        (self._folder / "private" / RESERVE).unlink(missing_ok=True)
+            with suppress(OSError):
+                self._disk.close(self._descriptor)
         os.close(self._lock)
 
     def _run(self) -> None:
         while batch := self._take():
             try:
-                self._write(batch)
-            except OSError as error:
-                self._retry(batch, error)
+                outcomes = self._write_somewhere(batch)
             except Exception as error:  # whatever it is, nobody may wait for ever
-                self._give_up(batch, str(error))
+                self._give_up(batch, error)
+                continue
+            for ticket, why in outcomes:
+                # A listener that fails must not take the others' answers with it.
+                with suppress(Exception):
+                    ticket.settle(why)
 
     def _take(self) -> list[tuple[Draft, Ticket]]:
         """Wait for a batch; empty when closing and done."""
@@ -169,79 +186,77 @@ class AuditWriter:
             count = min(len(self._queue), BATCH_ENTRIES)
             return [self._queue.popleft()[:2] for _ in range(count)]
 
-    def _write(self, batch: list[tuple[Draft, Ticket]]) -> None:
-        """Write a batch into the segment, flush once, settle the tickets."""
-        written, refused = bytearray(), []
+    def _write_somewhere(self, batch: list[tuple[Draft, Ticket]]) -> list[tuple[Ticket, str]]:
+        """Write a batch; where that fails, once more in a new segment."""
+        try:
+            return self._write(batch)
+        except OSError as error:
+            return self._write_again(batch, error)
+
+    def _write(self, batch: list[tuple[Draft, Ticket]]) -> list[tuple[Ticket, str]]:
+        """Write a batch into the segment and flush once; each ticket with the reason why it failed, or none."""
+        written, outcomes = bytearray(), []
         seq, head = self._seq, self._head
         for draft, ticket in batch:
+            failed = ""
             try:
                 payload = draft.payload(seq, head, self._boot)
             except AuditError as error:
-                refused.append((ticket, str(error)))
-                payload = Draft(
-                    "refused",
-                    encode({"type": draft.type[:200], "why": str(error)[:500]}),
-                    "",
-                    "surgical_ml",
-                    draft.t_utc,
-                    draft.t_mono,
-                ).payload(seq, head, self._boot)
-            record, head = wal.frame(payload)
+                failed = str(error)
+                told = {"type": decode(draft.type)[:200], "why": failed}
+                stand_in = Draft.of(REFUSED, told, t_utc=draft.t_utc, t_mono=draft.t_mono)
+                payload = stand_in.payload(seq, head, self._boot)
+            record, head = wal.frame(wal.FOLLOWING if written else wal.FIRST, payload)
             written += record
+            outcomes.append((ticket, failed))
             seq += 1
         if self._end + len(written) > self._segment_bytes:
+            full, end = self._descriptor, self._end
             self._next_segment()
+            with suppress(OSError):
+                self._disk.finish(full, end, wal.END)
         self._disk.write(self._descriptor, bytes(written), self._end)
         self._disk.flush(self._descriptor)
         self._end += len(written)
         self._seq, self._head = seq, head
         self._durable = (seq, head)
-        failures = {id(ticket): why for ticket, why in refused}
-        for _, ticket in batch:
-            ticket.settle(failures.get(id(ticket), ""))
+        return outcomes
 
-    def _retry(self, batch: list[tuple[Draft, Ticket]], error: OSError) -> None:
+    def _write_again(self, batch: list[tuple[Draft, Ticket]], error: OSError) -> list[tuple[Ticket, str]]:
         """A failed write or flush is the end of its segment: nothing that the old descriptor says is believed again."""
-        why = error.strerror or str(error)
+        told = {"segment": self._number, "why": _why(error)}
+        note = Draft.of(SEGMENT_FAILED, told, t_utc=self._clock_ns(), t_mono=self._monotonic_ns())
         (self._folder / "private" / RESERVE).unlink(missing_ok=True)
-        told = {"segment": self._number, "why": why}
-        note = Draft(SEGMENT_FAILED, encode(told), "", "surgical_ml", self._clock_ns(), self._monotonic_ns())
-        try:
-            self._next_segment()
+        failed = self._descriptor
+        self._next_segment()
+        with suppress(OSError):
+            self._disk.close(failed)
+        outcomes = self._write(batch)
+        with self._wake:
             # The note comes last: tickets already carry the numbers of their entries.
-            self._write(batch)
-        except (OSError, AuditError) as again:
-            self._give_up(batch, str(again))
-            return
-        with self._wake:
-            ticket = Ticket(self._next_ticket)
+            self._queue.append((note, Ticket(self._next_ticket), True))
             self._next_ticket += 1
-            self._queue.append((note, ticket, True))
-            self._wake.notify()
+        return outcomes
 
-    def _give_up(self, batch: list[tuple[Draft, Ticket]], why: str) -> None:
+    def _give_up(self, batch: list[tuple[Draft, Ticket]], error: Exception) -> None:
         with self._wake:
-            self._failed = why or "unknown"
+            self._failed = _why(error)
             waiting = [ticket for _, ticket, _ in self._queue]
             self._queue.clear()
         for ticket in [ticket for _, ticket in batch] + waiting:
-            ticket.settle(self._failed)
+            with suppress(Exception):
+                ticket.settle(self._failed)
 
     def _next_segment(self) -> None:
+        """Begin a segment behind the last durable entry; the one before it is the caller's to close."""
         number = self._number + 1
         header = wal.file_header(number, self._seq, self._head)
         path = self._folder / wal.FOLDER / wal.name(number)
-        descriptor = self._disk.create(path, self._segment_bytes, header)
-        old, self._descriptor = self._descriptor, descriptor
+        self._descriptor = self._disk.create(path, self._segment_bytes, header)
         self._number, self._end = number, wal.HEADER_BYTES
-        if old >= 0:
-            # It may have failed before; all that matters of it was flushed, or will be written again.
-            with suppress(OSError):
-                self._disk.close(old)
 
     def _recover(self) -> None:
         """Continue an existing log behind its last whole entry, or begin one."""
-        self._number, self._seq, self._head, self._end, self._torn_at = -1, 0, GENESIS, 0, None
         if not any((self._folder / wal.FOLDER).glob("*.wal")):
             self._next_segment()
             return
@@ -249,10 +264,14 @@ class AuditWriter:
         self._number, self._seq, self._head = last.segment.number, last.seq, last.head
         self._torn_at = last.torn_at
         self._end = last.end or wal.HEADER_BYTES
-        self._descriptor = self._disk.reopen(last.segment.path, self._end)
+        self._descriptor = self._disk.reopen(last.segment.path, self._end, self._segment_bytes)
 
     def _make_reserve(self, size: int) -> None:
         if size:
             path = self._folder / "private" / RESERVE
             path.unlink(missing_ok=True)
             self._disk.close(self._disk.create(path, size, b""))
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
