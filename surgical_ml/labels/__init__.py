@@ -1,0 +1,78 @@
+"""Ground truth and predictions, read as the field lays them out; whatever is wrong with a file is one clear error."""
+
+from surgical_ml.labels.coco import CocoSet, read_coco
+from surgical_ml.labels.decisions import read_decided_phases, read_decisions
+from surgical_ml.labels.folders import (
+    PHASE_LAYOUTS,
+    check_same_cases,
+    find_cases,
+    natural,
+    pair_tracks,
+    read_phase_folder,
+)
+from surgical_ml.labels.gestures import GestureSequence, read_gestures
+from surgical_ml.labels.intervals import IntervalLabels, read_multibypass140, sample, sampled_phases
+from surgical_ml.labels.masks import (
+    IGNORED,
+    read_cholecseg8k,
+    read_colour_map,
+    read_colours,
+    read_endovis17,
+    read_endovis18,
+    read_label_map,
+)
+from surgical_ml.labels.phase_text import read_phase_text, read_phase_text_as_script
+from surgical_ml.labels.score_text import ScoreTrack, read_score_matrix, read_tool_text
+from surgical_ml.labels.track import LabelTrack, check_frames
+from surgical_ml.labels.triplets import (
+    TripletPrediction,
+    TripletVideo,
+    read_cholect50,
+    read_label_mapping,
+    read_triplet_prediction,
+    take_apart,
+)
+from surgical_ml.labels.vocabulary import CHOLEC80_TOOLS, PHASES, UNDEFINED, Vocabulary
+
+__all__ = [
+    "CHOLEC80_TOOLS",
+    "IGNORED",
+    "PHASES",
+    "PHASE_LAYOUTS",
+    "UNDEFINED",
+    "CocoSet",
+    "GestureSequence",
+    "IntervalLabels",
+    "LabelTrack",
+    "ScoreTrack",
+    "TripletPrediction",
+    "TripletVideo",
+    "Vocabulary",
+    "check_frames",
+    "check_same_cases",
+    "find_cases",
+    "natural",
+    "pair_tracks",
+    "read_cholecseg8k",
+    "read_cholect50",
+    "read_coco",
+    "read_colour_map",
+    "read_colours",
+    "read_decided_phases",
+    "read_decisions",
+    "read_endovis17",
+    "read_endovis18",
+    "read_gestures",
+    "read_label_map",
+    "read_label_mapping",
+    "read_multibypass140",
+    "read_phase_folder",
+    "read_phase_text",
+    "read_phase_text_as_script",
+    "read_score_matrix",
+    "read_tool_text",
+    "read_triplet_prediction",
+    "sample",
+    "sampled_phases",
+    "take_apart",
+]
