@@ -24,9 +24,9 @@ from surgical_ml.evaluation.metrics.cases import UNDEFINED, LabelledCase, Labels
 from surgical_ml.evaluation.metrics.relaxed import RELAXED_RULES, clip, relaxed_scores
 from surgical_ml.evaluation.metrics.summary import Summary, plain_number, summarise
 
-Protocol = Literal["strict", "per-phase", "pooled", "official", "corrected"]
+PhaseProtocol = Literal["strict", "per-phase", "pooled", "official", "corrected"]
 
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+PROTOCOLS: tuple[PhaseProtocol, ...] = get_args(PhaseProtocol)
 
 Undefined = Literal["refuse", "leave-out"]
 
@@ -58,7 +58,7 @@ class PhaseScores:
         accuracy, summaries: the headline: accuracy, and measure -> mean and standard deviation.
     """
 
-    protocol: Protocol
+    protocol: PhaseProtocol
     fps: float
     nan_policy: str
     version: str
@@ -112,7 +112,7 @@ def score_phases(
     phases: Sequence[str],
     *,
     fps: float,
-    protocol: Protocol,
+    protocol: PhaseProtocol,
     procedure: str = "",
     undefined: Undefined = "refuse",
 ) -> PhaseScores:
@@ -228,7 +228,7 @@ def _percent(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Numbers:
 
 
 def _relaxed(
-    cases: Sequence[LabelledCase], phases: tuple[str, ...], fps: float, protocol: Protocol, procedure: str
+    cases: Sequence[LabelledCase], phases: tuple[str, ...], fps: float, protocol: PhaseProtocol, procedure: str
 ) -> PhaseScores:
     rules = RELAXED_RULES.get(procedure)
     if rules is None:
