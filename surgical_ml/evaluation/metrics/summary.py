@@ -57,3 +57,23 @@ def plain_number(value: float) -> float | str:
     if math.isinf(value):
         return "Inf" if value > 0 else "-Inf"
     return value
+
+
+def quantile(values: Numbers, share: float) -> float:
+    """A quantile by linear interpolation that knows infinity: one that leans on an infinite value is infinite.
+
+    Args:
+        values: (n,), without NaN.
+        share: from 0 to 1.
+
+    Returns:
+        The quantile; NaN of no values.
+    """
+    if len(values) == 0:
+        return math.nan
+    ordered = np.sort(values)
+    place = (len(ordered) - 1) * share
+    low, high = math.floor(place), math.ceil(place)
+    if low == high or ordered[low] == ordered[high]:
+        return float(ordered[low])
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
