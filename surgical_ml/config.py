@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgical_ml.errors import InputError
+from surgical_ml.yaml_file import read_yaml
 
 
 class CaseConfig(BaseModel):
@@ -62,12 +62,7 @@ class CaseConfig(BaseModel):
         Raises:
             InputError: the file is missing, is not a YAML mapping, or a value in it is wrong.
         """
-        try:
-            values = yaml.safe_load(path.read_text("utf-8"))
-        except OSError as error:
-            raise InputError(path, "a configuration file", error.strerror or "no file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(path, "YAML", str(error).splitlines()[0]) from error
+        values = read_yaml(path, "a configuration file")
         if not isinstance(values, dict):
             raise InputError(path, "a mapping of names to values", type(values).__name__)
         return cls.of(values, path)

@@ -5,7 +5,7 @@ import ast
 import pytest
 from package_source import MODULES, SIDE, imported, imports, own_imports, room_of, within
 
-FOUNDATIONS = ("errors", "places")
+FOUNDATIONS = ("errors", "places", "yaml_file")
 LINE = (
     *("video", "engine", "perception", "geometry", "workflow", "guidance", "session"),
     *("evaluation", "validation", "display", "ros", "cli"),
