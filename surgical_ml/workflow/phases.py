@@ -16,7 +16,15 @@ UNUSUAL = 0.004
 """Share of the transitions that a protocol does not list; small, so that a departure needs evidence, yet possible."""
 
 COMMIT_AT = 0.85
+FIRST = 0.5
+"""How likely a case begins with the protocol's first phase; well below what commits it without evidence."""
+
 LEAVES_LONGEST_S = 60.0
+
+
+def since(before_ns: int | None, stamp_ns: int) -> int:
+    """Time from an earlier stamp; 0 where there is none, or where time ran backwards."""
+    return 0 if before_ns is None else max(0, stamp_ns - before_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class PhaseFilter:
 
     def __init__(self, protocol: Protocol, time_scale: float) -> None:
         names = protocol.phase_names
-        self._names, self._commit_ns = names, round(1e9 * protocol.commit_s)
+        self._names, self._phases, self._commit_ns = names, protocol.phases, round(1e9 * protocol.commit_s)
         self._rate = np.array([time_scale / phase.mean_s for phase in protocol.phases])
         self._to = np.full((len(names), len(names)), UNUSUAL / len(names))
         for k, phase in enumerate(protocol.phases):
@@ -46,9 +54,10 @@ class PhaseFilter:
                 self._to[k, names.index(other)] += (1 - UNUSUAL) / len(phase.next)
         np.fill_diagonal(self._to, 0.0)
         self._to /= self._to.sum(axis=1, keepdims=True)
-        self._belief = np.full(len(names), 0.1 / (len(names) - 1))
-        self._belief[0] = 0.9
+        self._belief = np.full(len(names), (1 - FIRST) / (len(names) - 1))
+        self._belief[0] = FIRST
         self._last_ns: int | None = None
+        self._seen_ns: int | None = None
         self._committed: int | None = None
         self._since_ns: int | None = None
         self._candidate: int | None = None
@@ -72,23 +81,27 @@ class PhaseFilter:
         self, stamp_ns: int, scores_ppm: tuple[int, ...] | None, index: int | None, progress_ppm: int
     ) -> PhaseChange | None:
         """Let time pass to `stamp_ns`, and take the scores of an admitted frame where there is one."""
-        dt_ns = 0 if self._last_ns is None else max(0, stamp_ns - self._last_ns)
+        dt_s = min(since(self._last_ns, stamp_ns) / 1e9, LEAVES_LONGEST_S)
         self._last_ns = stamp_ns
-        dt_s = min(dt_ns / 1e9, LEAVES_LONGEST_S)
         leave = 1.0 - np.exp(-dt_s * self._rate)
         self._belief = self._belief * (1.0 - leave) + (self._belief * leave) @ self._to
         if scores_ppm is None:
             return None
-        weight = min(1.0, max(dt_s, 0.02) / CORRELATED_S)
-        likelihood = np.power(np.asarray(scores_ppm, np.float64) / PPM + 0.01, weight)
+        # From frame to frame, whatever other events stand between them. A gap in the evidence is no evidence: one frame
+        # never stands for more than the correlation time.
+        worth_ns = min(since(self._seen_ns, stamp_ns), round(1e9 * CORRELATED_S))
+        self._seen_ns = stamp_ns
+        weight = max(worth_ns / 1e9, 0.02) / CORRELATED_S
+        likelihood = np.power(np.clip(np.asarray(scores_ppm, np.float64) / PPM, 0.0, 1.0) + 0.01, weight)
         self._belief = self._belief * likelihood
         self._belief /= self._belief.sum()
         self._progress_ppm = progress_ppm
-        # A gap in the evidence is no evidence: one frame never stands for more than the correlation time.
-        return self._commit(stamp_ns, min(dt_ns, round(1e9 * CORRELATED_S)), index)
-
-    def _commit(self, stamp_ns: int, worth_ns: int, index: int | None) -> PhaseChange | None:
         best = int(self._belief.argmax())
+        # What a frame that prefers nothing leaves of earlier frames' belief is no support of its own.
+        speaks = self._belief[best] >= COMMIT_AT and likelihood[best] > likelihood.mean()
+        return self._commit(stamp_ns, best, worth_ns if speaks else 0, index)
+
+    def _commit(self, stamp_ns: int, best: int, worth_ns: int, index: int | None) -> PhaseChange | None:
         if best == self._committed:
             self._candidate, self._support_ns, self._frames = None, 0, []
             self._evidence_ns += worth_ns
@@ -96,8 +109,7 @@ class PhaseFilter:
         if best != self._candidate:
             self._candidate, self._candidate_since_ns = best, stamp_ns
             self._support_ns, self._frames = 0, []
-        if self._belief[best] >= COMMIT_AT:
-            self._support_ns += worth_ns
+        self._support_ns += worth_ns
         if index is not None:
             self._frames.append(index)
             if len(self._frames) > 64:
@@ -114,7 +126,7 @@ class PhaseFilter:
         """Where the operation stands, in exact numbers."""
         share = 0.0 if self._committed is None else float(self._belief[self._committed])
         following, following_ppm = None, 0
-        if self._committed is not None:
+        if self._committed is not None and self._phases[self._committed].next:
             k = int(self._to[self._committed].argmax())
             following, following_ppm = self._names[k], round(PPM * float(self._to[self._committed, k]))
         return WorkflowEstimate(

@@ -6,7 +6,7 @@ from surgical_ml.errors import InputError
 from surgical_ml.geometry import Scene
 from surgical_ml.perception import Observation
 from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
-from surgical_ml.workflow.phases import PhaseChange, PhaseFilter
+from surgical_ml.workflow.phases import PhaseChange, PhaseFilter, since
 from surgical_ml.workflow.protocol import Protocol
 
 SCORE_PPM = 700_000
@@ -60,14 +60,12 @@ class Workflow:
         self._filter = PhaseFilter(protocol, time_scale)
         self._suspicion = {tool: _Suspicion() for tool in tools}
         self._order: Deviation | None = None
-        self._last_ns: int | None = None
+        self._seen_ns: int | None = None
 
     def step(
         self, stamp_ns: int, observation: Observation | None, scene: Scene | None
     ) -> tuple[WorkflowEstimate, tuple[Deviation, ...]]:
         """One event. `observation` and `scene` are None when time passed without an admitted frame."""
-        dt_ns = 0 if self._last_ns is None else max(0, stamp_ns - self._last_ns)
-        self._last_ns = stamp_ns
         seen = observation if observation is not None and observation.admitted else None
         change = self._filter.step(
             stamp_ns,
@@ -78,7 +76,9 @@ class Workflow:
         if change is not None:
             self._order = self._order_deviation(change)
         if seen is not None:
-            self._tools(seen, min(dt_ns, LONGEST_STEP_NS))
+            # From frame to frame, whatever other events stand between them; a gap is no evidence.
+            self._tools(seen, min(since(self._seen_ns, stamp_ns), LONGEST_STEP_NS))
+            self._seen_ns = stamp_ns
         found = [one for one in (self._order,) if one is not None]
         found.extend(self._mismatch(tool, one) for tool, one in self._suspicion.items() if one.raised)
         return self._filter.estimate(stamp_ns), tuple(found)
