@@ -18,7 +18,8 @@ class FileSource:
     """Frames of a video file; stamps are media time: index / fps in nanoseconds, from 0.
 
     Raises:
-        InputError: no file, an empty one, or one that is no video; while reading, when it ends long before its own count.
+        InputError: no file, an empty one, or one that is no video; while reading, when it ends long before its own
+            count.
     """
 
     def __init__(self, path: Path, fps: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A folder of images: the commonest image extension, in name order."""
+"""A folder of images: the commonest image extension, in name order; hidden files are left out, as `ls` does."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from surgical_ml.errors import InputError
-from surgical_ml.video.frame import Frame
+from surgical_ml.video.frame import Frame, Image
 from surgical_ml.video.source import SourceInfo
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -23,7 +23,11 @@ class FolderSource:
     """
 
     def __init__(self, folder: Path, fps: float | None = None) -> None:
-        files = [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS]
+        files = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+        ]
         if not files:
             raise InputError(folder, f"a folder with images ({', '.join(EXTENSIONS)})", "none")
         counts = Counter(path.suffix.lower() for path in files)
@@ -48,9 +52,9 @@ class FolderSource:
         """Nothing is held."""
 
 
-def _read(path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def _read(path: Path) -> Image:
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise InputError(path, "an image that can be decoded", f"{len(data)} bytes that are none")
-    return image
+    return np.asarray(image, np.uint8)

@@ -56,7 +56,8 @@ def open_source(spec: str, *, fps: float | None = None) -> Source:
 
     Args:
         spec: a video file; a folder of images; `*.mcap`; `/dev/videoN` or `v4l2:N`; or `gst:` and a GStreamer pipeline.
-        fps: frame rate to assume, frames/s; None believes the source (a folder: 30).
+        fps: frame rate to assume, frames/s; None believes the source (a folder: 30). It makes the stamps of files and
+            folders, and is asked of a camera; a bag and a pipeline have stamps of their own.
 
     Raises:
         InputError: nothing is there, it is not what its name says, or what reading it needs is not installed.
