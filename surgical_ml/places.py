@@ -1,7 +1,9 @@
 """Where the files that ship with the package lie: in a checkout, in a virtual environment, or in a ROS 2 workspace."""
 
+import hashlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from surgical_ml.errors import InputError
@@ -27,3 +29,14 @@ def shared_folder(name: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise InputError(f"shared folder {name}", f"a folder at {candidates[0]}", "none")
+
+
+@cache
+def program_digest() -> str:
+    """SHA-256, hex, over the name and content of every Python file of the installed package, in name order."""
+    package = Path(__file__).resolve().parent
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(f"{path.relative_to(package).as_posix()}\n".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()

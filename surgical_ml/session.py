@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import surgical_ml
 from surgical_ml import record
 from surgical_ml.audit import Recorder
+from surgical_ml.calibration.files import Calibration, digest, read_any
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.engine import Model, load_model, open_engine, warm_up
@@ -47,6 +49,7 @@ class Session:
         perceiver: holds the model's two engines, warm.
         recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
         case: a pseudonym of the case, for the record.
+        calibration: digest of the camera's calibration; empty without one.
         resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
 
@@ -63,6 +66,7 @@ class Session:
         recorder: Recorder,
         *,
         case: str,
+        calibration: str = "",
         resumed: bool = False,
         stage: Stage = _no_stage,
     ) -> None:
@@ -74,7 +78,7 @@ class Session:
         self._tracker = Tracker()
         self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
         self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps), resumed=resumed)
-        self._resumed = resumed
+        self._calibration, self._resumed = calibration, resumed
         self._advisories = AdvisoryMachine()
         self._seq = 0
         self._now_ns = 0
@@ -88,6 +92,7 @@ class Session:
             "model": self.model.sha256,
             "protocol": self.protocol.digest,
             "config": self.config.digest,
+            "calibration": self._calibration,
             "software": surgical_ml.__version__,
         }
 
@@ -200,14 +205,17 @@ class Assets:
     model: Model
     protocol: Protocol
     perceiver: Perceiver
+    calibration: Calibration | None
+    calibration_sha256: str
 
     @classmethod
     def load(cls, config: CaseConfig) -> "Assets":
         """Everything slow: nothing is read, built or allocated once a case runs.
 
         Raises:
-            InputError: the model, the protocol or the engine is missing or not what it must be.
+            InputError: the model, the protocol, the engine or the calibration is missing or not what it must be.
         """
+        calibration = None if config.calibration is None else read_any(Path(config.calibration))
         model = load_model(config.model)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
@@ -217,12 +225,21 @@ class Assets:
         ]
         for engine in engines:
             warm_up(engine)
-        return cls(config, model, protocol, Perceiver(model.manifest, *engines))
+        name = "" if calibration is None else digest(calibration)
+        return cls(config, model, protocol, Perceiver(model.manifest, *engines), calibration, name)
 
     def open(self, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage) -> Session:
         """Open a case; the one before it must be over, for they share the engines."""
         return Session(
-            self.config, self.model, self.protocol, self.perceiver, recorder, case=case, resumed=resumed, stage=stage
+            self.config,
+            self.model,
+            self.protocol,
+            self.perceiver,
+            recorder,
+            case=case,
+            calibration=self.calibration_sha256,
+            resumed=resumed,
+            stage=stage,
         )
 
 

@@ -15,6 +15,8 @@ from surgical_ml.audit import AuditWriter, verify
 from surgical_ml.config import CaseConfig
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.case_folder import CaseFolder, write_json
+from surgical_ml.evaluation.stopwatch import Stopwatch
+from surgical_ml.evaluation.report import write_report
 from surgical_ml.events import Action, OperatorAction
 from surgical_ml.session import Session, open_session
 from surgical_ml.video import Frame, Source, open_source
@@ -57,8 +59,8 @@ def replay_case(
     """Run one recorded case through a `Session` and write its folder.
 
     The folder appears complete or not at all: it is written aside and renamed. It holds `decisions.jsonl` (only what the
-    inputs determine: two runs give the same bytes), `timings.jsonl`, `audit/`, `summary.json`, `keyframes/`, and where
-    asked for `overlay.mp4` and `masks/`.
+    inputs determine: two runs give the same bytes), `timings.jsonl`, `audit/`, `summary.json`, `keyframes/`,
+    `report.html`, and where asked for `overlay.mp4` and `masks/`.
 
     Args:
         video: what `open_source` takes.
@@ -93,7 +95,7 @@ def _replay(
     every: int,
     progress: Callable[[ReplayProgress], None] | None,
 ) -> dict[str, Any]:
-    stopwatch = _Stopwatch()
+    stopwatch = Stopwatch()
     case = folder.name.removesuffix(_ASIDE)
     with (
         AuditWriter(folder / "audit") as recorder,
@@ -121,6 +123,7 @@ def _replay(
     values = _summary(source, session, config, writer, judged, seconds, every)
     values["audit"] = {"entries": report.entries, "head": report.head, "ok": report.ok}
     write_json(folder / "summary.json", values)
+    write_report(folder)
     return values
 
 
@@ -151,35 +154,6 @@ def _summary(
     }
 
 
-class _Stopwatch:
-    """Times the stages of one frame, in microseconds; the session tells when each is over."""
-
-    def __init__(self) -> None:
-        self._stages: dict[str, int] = {}
-        self._decode_us = 0
-        self._began = self._last = 0
-
-    def decoded(self, microseconds: int) -> None:
-        """How long the frame that comes next took to decode, on its own thread."""
-        self._decode_us = microseconds
-
-    def start(self) -> None:
-        """A frame begins."""
-        self._stages = {"decode": self._decode_us}
-        self._began = self._last = time.perf_counter_ns()
-
-    def lap(self, stage: str) -> None:
-        """A stage is over."""
-        now = time.perf_counter_ns()
-        self._stages[stage] = (now - self._last) // 1000
-        self._last = now
-
-    def stop(self) -> dict[str, int]:
-        """The frame is judged: its stages, and in `total` everything but decoding."""
-        self._stages["total"] = (time.perf_counter_ns() - self._began) // 1000
-        return self._stages
-
-
 @contextmanager
 def _aside(out: Path) -> Iterator[Path]:
     """A folder beside `out` that becomes `out` on success and vanishes on failure."""
@@ -199,7 +173,7 @@ def _aside(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _prefetched(source: Source, every: int, stopwatch: _Stopwatch) -> Iterator[Frame]:
+def _prefetched(source: Source, every: int, stopwatch: Stopwatch) -> Iterator[Frame]:
     """Every n-th frame of a source, decoded on a thread of its own while the last one is judged."""
     ready: Queue[tuple[Frame, int] | BaseException | None] = Queue(READ_AHEAD)
     stopped = threading.Event()

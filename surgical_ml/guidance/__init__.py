@@ -12,9 +12,9 @@ from surgical_ml.guidance.advisory import (
     Reason,
     Validity,
 )
-from surgical_ml.guidance.conditions import TECHNICAL_CODE, conditions_from, make_guidance
+from surgical_ml.guidance.conditions import TECHNICAL_CODE, conditions_from, make_guidance, technical_condition
 from surgical_ml.guidance.gate import Gate, GateInput, GateView
-from surgical_ml.guidance.machine import AdvisoryMachine, Transition
+from surgical_ml.guidance.machine import AdvisoryMachine, Transition, announce
 
 __all__ = [
     "MAX_WORDS",
@@ -33,6 +33,8 @@ __all__ = [
     "Reason",
     "Transition",
     "Validity",
+    "announce",
     "conditions_from",
     "make_guidance",
+    "technical_condition",
 ]

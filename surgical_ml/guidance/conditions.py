@@ -28,6 +28,7 @@ _TECHNICAL = {
     "unlike-training": (Priority.LOW, "Assistance withheld: input unlike training", "a picture like the training data"),
     "engine-fault": (Priority.HIGH, "Assistance failed: the network engine reports a fault", "a restart"),
     "unrecorded": (Priority.HIGH, "Assistance withheld: records cannot be written", "records become durable again"),
+    "stalled": (Priority.MEDIUM, "Assistance withheld: judging has stopped", "frames are judged again"),
 }
 TECHNICAL_CODE = "assistance-withheld"
 
@@ -50,12 +51,16 @@ def conditions_from(
     for one in deviations:
         if shown or (one.kind, one.subject) in announced:
             found.append(_procedural(one, view.degraded if shown else (view.reason,)))
-    technical = _TECHNICAL.get(view.reason)
-    if technical is not None:
-        priority, text, clears = technical
-        reason = Reason(f"gate/{view.reason}", ("judged video",), (view.reason,), (), "high", (), clears)
-        found.append(Condition(TECHNICAL_CODE, view.reason, Kind.TECHNICAL, priority, view.since_ns, text, reason))
+    if view.reason in _TECHNICAL:
+        found.append(technical_condition(view.reason, view.since_ns))
     return tuple(found)
+
+
+def technical_condition(reason: str, since_ns: int) -> Condition:
+    """That assistance is withheld, and why, in words."""
+    priority, text, clears = _TECHNICAL[reason]
+    why = Reason(f"gate/{reason}", ("judged video",), (reason,), (), "high", (), clears)
+    return Condition(TECHNICAL_CODE, reason, Kind.TECHNICAL, priority, since_ns, text, why)
 
 
 def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:

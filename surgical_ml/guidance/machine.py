@@ -49,9 +49,9 @@ class AdvisoryMachine:
             self._gone_ns.pop(key, None)
             known = self._active.get(key)
             if known is None:
-                self._set(key, _announce(one, stamp_ns), Presence.OFF)
+                self._set(key, announce(one, stamp_ns), Presence.OFF)
             elif known.presence is Presence.LATCHED:
-                self._set(key, _announce(one, stamp_ns), Presence.LATCHED)
+                self._set(key, announce(one, stamp_ns), Presence.LATCHED)
             else:
                 self._active[key] = replace(known, reason=one.reason, text=one.text, priority=one.priority)
         for key in [key for key in self._active if key not in now]:
@@ -91,7 +91,8 @@ class AdvisoryMachine:
         self._transitions.append(Transition(*key, advisory.presence, Presence.OFF))
 
 
-def _announce(one: Condition, stamp_ns: int) -> Advisory:
+def announce(one: Condition, stamp_ns: int) -> Advisory:
+    """A condition that is announced now."""
     return Advisory(
         one.code, one.subject, one.kind, one.priority, Presence.ON, one.onset_ns, stamp_ns, one.text, one.reason
     )

@@ -160,10 +160,12 @@ class Converter:
         )
 
     def advisories(
-        self, decision: Decision, case: str, sender: str, published: Time, withheld: str = ""
+        self, decision: Decision, case: str, published: Time, withheld: str = "", extra: tuple[Advisory, ...] = ()
     ) -> msg.AdvisoryArray:
-        """The full active set."""
-        listed = [self.advisory(advisory) for advisory in decision.advisories]
+        """The full active set; `extra` are of what arose after the decision, and take the place of the same in it."""
+        arisen = {(one.code, one.subject) for one in extra}
+        kept = [one for one in decision.advisories if (one.code, one.subject) not in arisen]
+        listed = [self.advisory(advisory) for advisory in (*extra, *kept)]
         return msg.AdvisoryArray(
             header=self.header(decision.judged_ns),
             seq=decision.seq,
@@ -171,7 +173,7 @@ class Converter:
             withheld_reason=withheld or decision.withheld,
             published=published,
             case_id=case,
-            sender=sender,
+            sender="assistant",
             highest_priority=max((advisory.priority for advisory in listed), default=0),
             advisories=listed,
         )

@@ -1,6 +1,7 @@
 """The one place between two threads where a picture may wait."""
 
 import threading
+from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -9,12 +10,14 @@ T = TypeVar("T")
 class Slot(Generic[T]):
     """Holds one item; a newer one takes its place, and the loss is counted.
 
-    A queue would let a slow reader fall behind and judge old pictures. Any number of threads may put and take.
+    A queue would let a slow reader fall behind and judge old pictures. What may not be lost is few and small: it waits in
+    line and goes first. Any number of threads may put and take.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._item: T | None = None
+        self._line: deque[T] = deque()
         self._closed = False
         self._dropped = 0
 
@@ -28,8 +31,15 @@ class Slot(Generic[T]):
             self._item = item
             self._changed.notify()
 
+    def interject(self, item: T) -> None:
+        """Hand the reader `item` before what lies there, behind what was interjected earlier; without effect once closed."""
+        with self._changed:
+            if not self._closed:
+                self._line.append(item)
+                self._changed.notify()
+
     def take(self, timeout_s: float | None) -> T | None:
-        """The newest item, each once.
+        """What was interjected, in order; then the newest item. Each once.
 
         Args:
             timeout_s: how long to wait for one, in seconds; None waits until there is one or the slot is closed.
@@ -38,7 +48,9 @@ class Slot(Generic[T]):
             The item, or None when the time is over or the slot is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout_s)
+            self._changed.wait_for(lambda: self._line or self._item is not None or self._closed, timeout_s)
+            if self._line:
+                return self._line.popleft()
             item, self._item = self._item, None
             return item
 
@@ -47,6 +59,7 @@ class Slot(Generic[T]):
         with self._changed:
             self._closed = True
             self._item = None
+            self._line.clear()
             self._changed.notify_all()
 
     @property
