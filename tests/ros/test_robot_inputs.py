@@ -1,8 +1,8 @@
 """What the robot says of itself: taken as events, thinned, marked where it is invalid, and never answered."""
 
-import importlib
 import json
 import math
+import sys
 
 import pytest
 from geometry_msgs.msg import PoseStamped
@@ -213,14 +213,8 @@ def test_the_same_topic_twice_is_refused(make_node):
 
 
 def test_a_type_that_is_not_installed_is_refused_by_name(make_node, monkeypatch):
-    real = importlib.import_module
-
-    def without_crtk(name: str, package: str | None = None):
-        if name.startswith("crtk_msgs"):
-            raise ModuleNotFoundError(name)
-        return real(name, package)
-
-    monkeypatch.setattr(importlib, "import_module", without_crtk)
+    for module in ("crtk_msgs", "crtk_msgs.msg"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=r"/PSM1/operating_state: expected the package crtk_msgs.*found none"):
         RobotInputs(make_node("assistant"), ["/PSM1/operating_state"], print, lambda: 0)
 
