@@ -3,7 +3,7 @@
 from surgical_ml.geometry import Scene
 from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Priority, Reason
 from surgical_ml.guidance.gate import GateView
-from surgical_ml.workflow import Certainty, Deviation, Protocol, WorkflowEstimate
+from surgical_ml.workflow import Certainty, Deviation, Protocol, WorkflowEstimate, spoken
 
 _RISK = {
     # Skipping a step, clipping and cutting above all, can harm a patient; an odd tool rarely does.
@@ -64,21 +64,15 @@ def technical_condition(reason: str, since_ns: int) -> Condition:
 
 
 def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
-    subject = _words(one.subject)
+    subject = spoken(one.subject)
     if one.kind == "order":
-        text = f"Unexpected phase: {subject} after {_words(one.phase)}"
+        text = f"Unexpected phase: {subject} after {spoken(one.phase)}"
     else:
-        text = f"Unexpected instrument: {subject} during {_words(one.phase)}"
+        text = f"Unexpected instrument: {subject} during {spoken(one.phase)}"
     reason = Reason(
         one.rule, one.expected, one.observed, one.evidence_frames, one.certainty.value, degraded, one.clears
     )
     return Condition(one.kind, one.subject, Kind.PROCEDURAL, _RISK[one.kind], one.onset_ns, text, reason)
-
-
-def _words(name: str) -> str:
-    """`CalotTriangleDissection` as `Calot triangle dissection`, `specimen_bag` as `specimen bag`."""
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() and k else letter for k, letter in enumerate(name))
-    return spaced.replace("_", " ")
 
 
 def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, valid_until_ns: int) -> Guidance:

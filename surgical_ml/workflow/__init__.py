@@ -1,7 +1,7 @@
 """Where the operation stands, what comes next, and what departs from its protocol."""
 
 from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
-from surgical_ml.workflow.protocol import Phase, Protocol, load_protocol
+from surgical_ml.workflow.protocol import Phase, Protocol, load_protocol, spoken
 from surgical_ml.workflow.workflow import Workflow, check_vocabulary
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "WorkflowEstimate",
     "check_vocabulary",
     "load_protocol",
+    "spoken",
 ]
