@@ -7,7 +7,8 @@ from pathlib import Path
 import surgical_ml
 from surgical_ml import record
 from surgical_ml.audit import Recorder
-from surgical_ml.calibration.files import Calibration, digest, read_any
+from surgical_ml.calibration.files import digest, read_any
+from surgical_ml.calibration.model import Calibration
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.engine import Model, load_model, open_engine, warm_up

@@ -27,16 +27,19 @@ class CaseFolder:
         fps: of the video, frames/s; 30 where the source does not know.
         overlay: write `overlay.mp4`.
         masks: write `masks/%06d.png`.
+        timings: write `timings.jsonl`.
     """
 
-    def __init__(self, folder: Path, fps: float | None, *, overlay: bool, masks: bool) -> None:
+    def __init__(
+        self, folder: Path, fps: float | None, *, overlay: bool = False, masks: bool = False, timings: bool = True
+    ) -> None:
         self._folder = folder
         self._fps = fps or 30.0
         self._overlay = overlay
         self._masks = masks
         self._pending: deque[Decision] = deque()
         self._decisions = _open(folder / "decisions.jsonl")
-        self._timings = _open(folder / "timings.jsonl")
+        self._timings = _open(folder / "timings.jsonl") if timings else None
         self._video: cv2.VideoWriter | None = None
         self.keyframes = Keyframes(folder)
         self.validity: dict[str, int] = {}
@@ -48,7 +51,8 @@ class CaseFolder:
 
     def __exit__(self, *_: object) -> None:
         self._decisions.close()
-        self._timings.close()
+        if self._timings is not None:
+            self._timings.close()
         if self._video is not None:
             self._video.release()
 
@@ -67,7 +71,8 @@ class CaseFolder:
         _count(self.validity, decision.validity.value)
         if decision.withheld:
             _count(self.withheld, decision.withheld)
-        _line(self._timings, {"index": decision.index, "stages_us": stages_us})
+        if self._timings is not None:
+            _line(self._timings, {"index": decision.index, "stages_us": stages_us})
         wanted = self.keyframes.wants(decision)
         if wanted or self._overlay:
             drawn = draw(frame, decision)

@@ -11,15 +11,15 @@ from queue import Full, Queue
 from typing import Any
 
 import surgical_ml
-from surgical_ml.audit import AuditWriter, verify
+from surgical_ml.audit import AuditWriter, Report, verify
 from surgical_ml.config import CaseConfig
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.case_folder import CaseFolder, write_json
-from surgical_ml.evaluation.stopwatch import Stopwatch
 from surgical_ml.evaluation.report import write_report
+from surgical_ml.evaluation.stopwatch import Stopwatch
 from surgical_ml.events import Action, OperatorAction
 from surgical_ml.session import Session, open_session
-from surgical_ml.video import Frame, Source, open_source
+from surgical_ml.video import Frame, Source, SourceInfo, open_source
 
 _ASIDE = ".partial"
 
@@ -119,24 +119,32 @@ def _replay(
         seconds = time.perf_counter() - began
         writer.put(session.step(OperatorAction(last_ns, Action.END, "replay")))
         writer.flush()
-    report = verify(folder / "audit")
-    values = _summary(source, session, config, writer, judged, seconds, every)
-    values["audit"] = {"entries": report.entries, "head": report.head, "ok": report.ok}
+    values = summarise(source.info, session, writer, seconds, verify(folder / "audit"), every=every)
     write_json(folder / "summary.json", values)
     write_report(folder)
     return values
 
 
-def _summary(
-    source: Source, session: Session, config: CaseConfig, writer: CaseFolder, judged: int, seconds: float, every: int
+def summarise(
+    info: SourceInfo, session: Session, writer: CaseFolder, seconds: float, audit: Report, *, every: int = 1
 ) -> dict[str, Any]:
-    manifest = session.model.manifest
+    """What `summary.json` says of a case.
+
+    Args:
+        info: of its video.
+        session: that judged it.
+        writer: that took its decisions.
+        seconds: that judging took.
+        audit: what the check of its record found.
+        every: each how-manieth frame was judged.
+    """
+    manifest, config, judged = session.model.manifest, session.config, sum(writer.validity.values())
     return {
         "schema": 1,
-        "video": source.info.name,
+        "video": info.name,
         "frames": judged,
         "every": every,
-        "fps": source.info.fps,
+        "fps": info.fps,
         "seconds": round(seconds, 3),
         "frames_per_s": round(judged / seconds, 2),
         "software": {"name": "surgical_ml", "version": surgical_ml.__version__},
@@ -151,6 +159,7 @@ def _summary(
         "validity": dict(sorted(writer.validity.items())),
         "withheld": dict(sorted(writer.withheld.items())),
         "keyframes": writer.keyframes.listing(),
+        "audit": {"entries": audit.entries, "head": audit.head, "ok": audit.ok},
     }
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ class RecordReplay:
     Attributes:
         compared: decisions that were computed again.
         differences: those that came out otherwise; the first matters most, since each case has a memory.
+        session: that computed them; the last one, where the assistant was restarted.
         missing_frames: index of the first judged frame that the source does not hold; nothing after it was compared.
     """
 
     compared: int
     differences: tuple[Difference, ...]
     missing_frames: tuple[int, ...]
+    session: Session = field(compare=False, repr=False)
 
     @property
     def same(self) -> bool:
@@ -84,7 +86,7 @@ def replay_record(
             body = entry["body"]
             frame, decision = run.step(body["event"])
             if decision is None:
-                return RecordReplay(compared, tuple(differences), (body["event"]["index"],))
+                return RecordReplay(compared, tuple(differences), (body["event"]["index"],), run.session)
             compared += 1
             if decision_digest(decision) != body["decision"]["sha256"]:
                 computed = write_decision(decision)
@@ -93,7 +95,7 @@ def replay_record(
                 observe(decision, frame)
     if run is None:
         raise InputError(audit, f"a recorded case {case or ''}".rstrip(), "none")
-    return RecordReplay(compared, tuple(differences), ())
+    return RecordReplay(compared, tuple(differences), (), run.session)
 
 
 class _Run:
@@ -102,10 +104,10 @@ class _Run:
     def __init__(self, audit: Path, case: str, start: dict[str, Any], source: Source, assets: Assets | None) -> None:
         config = CaseConfig.of(json.loads(start["config"]), f"{audit}: case-start: config")
         self.assets = assets if assets is not None and assets.config == config else Assets.load(config)
-        self._session = self.assets.open(MemoryRecorder(), case=case, resumed=start["resumed"])
+        self.session = self.assets.open(MemoryRecorder(), case=case, resumed=start["resumed"])
         self._audit = audit
         self._frames = iter(source)
-        _same_identity(audit, self._session, start)
+        _same_identity(audit, self.session, start)
 
     def step(self, event: dict[str, Any]) -> tuple[Frame | None, Decision | None]:
         """The frame and the decision of a recorded event; no decision where the source does not hold its frame."""
@@ -113,12 +115,12 @@ class _Run:
             other = read_event(event)
             if other is None:
                 raise InputError(self._audit, "an event that can be run again", str(event["kind"]))
-            return None, self._session.step(other)
+            return None, self.session.step(other)
         found = _frame(self._frames, event["index"])
         if found is None:
             return None, None
         frame = replace(found, stamp_ns=event["stamp_ns"])
-        return frame, self._session.step(frame)
+        return frame, self.session.step(frame)
 
 
 def _frame(frames: Iterator[Frame], index: int) -> Frame | None:

@@ -7,7 +7,7 @@ from std_msgs.msg import Header
 from surgical_ml_msgs.msg import Source, Status
 
 import surgical_ml
-from surgical_ml.calibration.files import Calibration
+from surgical_ml.calibration.model import Calibration
 from surgical_ml.calibration.ros_camera_info import ROS_NAMES
 from surgical_ml.decision import Decision
 from surgical_ml.places import program_digest
