@@ -379,9 +379,9 @@ def _latency(story: CaseStory) -> list[Element]:
         tag("h2", "Latency", id="latency"),
         tag(
             "p",
-            f"Measured on this run, {device}: engine {summary.engine}, {summary.frames_per_s:g} frames/s. A replay waits for "
-            "no camera and nobody waits for it; these are times of work, in milliseconds, to three digits. Decoding runs "
-            "beside the rest and is not part of the total.",
+            f"Measured on this run, {device}, with the engine {summary.engine}; in milliseconds, to three digits. "
+            f"When the summary was made, the case was judged at {summary.frames_per_s:g} frames/s."
+            + (" Decoding runs beside the rest and is no part of the total." if "decode" in story.durations else ""),
         ),
     ]
     if not story.durations:

@@ -58,7 +58,7 @@ tbody th { font-weight: 400; }
 .reason dt { color: var(--quiet); }
 .reason dd { margin: 0; overflow-wrap: anywhere; }
 .glance { list-style: none; margin: -6px 0 12px; padding: 0; }
-.glance .at { display: inline-block; min-width: 78px; color: var(--quiet); }
+.glance .at { display: inline-block; min-width: 58px; padding-right: 10px; color: var(--quiet); }
 .chip { display: inline-block; min-width: 24px; padding: 0 6px; margin-right: 9px; text-align: center; font-weight: 600; }
 .chip.light { color: #ffffff; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 26px 24px; margin: 18px 0; }

@@ -1,14 +1,14 @@
 """Numbers and names as a report writes them."""
 
-import re
+from surgical_ml.workflow import spoken
 
 _SECOND_NS = 1_000_000_000
 
 
 def spaced(name: str) -> str:
-    """`CalotTriangleDissection` as `Calot triangle dissection`, `specimen_bag` as `Specimen bag`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_-]", " ", name).strip()
-    return words.capitalize()
+    """A name as a heading: `specimen_bag` as `Specimen bag`, `tool-mismatch` as `Tool mismatch`."""
+    words = spoken(name.replace("-", "_"))
+    return words[:1].upper() + words[1:]
 
 
 def share(part: int, whole: int) -> str:

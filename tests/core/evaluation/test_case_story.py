@@ -122,6 +122,7 @@ def test_a_length_is_told_in_the_units_that_matter(seconds, words):
 
 def test_names_and_counts_are_words():
     assert spaced("CalotTriangleDissection") == "Calot triangle dissection"
+    assert spaced("ICGDye") == "ICG dye"
     assert spaced("specimen_bag") == "Specimen bag"
     assert spaced("tool-mismatch") == "Tool mismatch"
     assert count(1, "frame") == "1 frame"

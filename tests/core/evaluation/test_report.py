@@ -288,7 +288,7 @@ def test_latency_is_a_table_of_stages_measured_on_this_run(tmp_path):
 
 def test_the_device_is_named_where_the_summary_names_it(tmp_path):
     section = page_of(tmp_path, frames(3), platform="a blue box").section("latency")
-    assert "Measured on this run, on a blue box:" in section.text
+    assert "Measured on this run, on a blue box, with the engine onnxruntime;" in section.text
 
 
 def test_a_case_without_timings_says_that_nothing_was_timed(tmp_path):
