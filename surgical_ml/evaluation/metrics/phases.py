@@ -22,7 +22,7 @@ import surgical_ml
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.metrics.cases import UNDEFINED, LabelledCase, Labels, Numbers, check_cases
 from surgical_ml.evaluation.metrics.relaxed import RELAXED_RULES, clip, relaxed_scores
-from surgical_ml.evaluation.metrics.summary import Summary, plain_number, summarise
+from surgical_ml.evaluation.metrics.summary import Summary, plain_number, summarise, worst_of
 
 PhaseProtocol = Literal["strict", "per-phase", "pooled", "official", "corrected"]
 
@@ -268,4 +268,5 @@ def _as_matlab(values: Numbers, over: Literal["cases", "phases"]) -> Summary:
     if len(values) == 0:
         return Summary(float("nan"), float("nan"), over, 0)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 * float(values[0])
-    return Summary(float(np.mean(values)), sd, over, len(values))
+    worst = worst_of(values) if over == "cases" else (None, None)
+    return Summary(float(np.mean(values)), sd, over, len(values), *worst)

@@ -71,9 +71,11 @@ class SegmentalScores:
     @property
     def summaries(self) -> dict[str, Summary]:
         """Mean and sd over cases."""
-        values = {"edit": self.edit} | {f"f1@{k}": self.f1[:, j] for j, k in enumerate(OVERLAPS)}
-        values |= {"over_segmentation": self.over_segmentation, "false_starts": self.false_starts.astype(np.float64)}
-        return {name: summarise(one, "cases") for name, one in values.items()}
+        good = {"edit": self.edit} | {f"f1@{k}": self.f1[:, j] for j, k in enumerate(OVERLAPS)}
+        bad = {"over_segmentation": self.over_segmentation, "false_starts": self.false_starts.astype(np.float64)}
+        return {name: summarise(one, "cases") for name, one in good.items()} | {
+            name: summarise(one, "cases", worse="high") for name, one in bad.items()
+        }
 
     @property
     def pooled_f1(self) -> dict[str, float]:
