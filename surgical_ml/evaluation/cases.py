@@ -1,5 +1,7 @@
 """Whole cases through `Session`, offline."""
 
+import os
+import platform
 import shutil
 import threading
 import time
@@ -147,6 +149,7 @@ def summarise(
         "fps": info.fps,
         "seconds": round(seconds, 3),
         "frames_per_s": round(judged / seconds, 2),
+        "platform": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "software": {"name": "surgical_ml", "version": surgical_ml.__version__},
         "engine": config.engine,
         "model": {"name": manifest.name, "version": manifest.version, "sha256": session.model.sha256},

@@ -110,7 +110,7 @@ class RunningCase:
         self._on: frozenset[_Key] = frozenset()
         self._monotonic_ns, self._ready = monotonic_ns, ready
         self._slot: Slot[Captured | _Asked] = Slot()
-        self._timings: TextIO = (folder / "timings.jsonl").open("a", encoding="utf-8", newline="\n")
+        self._timings = _timings(folder / "timings.jsonl")
         self._worker = threading.Thread(target=self._run, name="inference", daemon=True)
 
     @property
@@ -231,3 +231,11 @@ def _on(decision: Decision) -> frozenset[_Key]:
     return frozenset(
         (one.code, one.subject) for one in decision.advisories if one.presence is not Presence.ACKNOWLEDGED
     )
+
+
+def _timings(path: Path) -> TextIO:
+    """The file for the times of frames, written a line at a time; half a line that a crash left is cut off."""
+    if path.exists():
+        whole = path.read_bytes().rpartition(b"\n")
+        path.write_bytes(whole[0] + whole[1])
+    return path.open("a", buffering=1, encoding="utf-8", newline="\n")
