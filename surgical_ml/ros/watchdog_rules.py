@@ -242,7 +242,7 @@ class WatchdogRules:
         if before is None or after_gap:
             self._status_since_ns = now_ns
         self._status_ns = now_ns
-        restarted = before is not None and _fell_back(before, status, after_gap)
+        restarted = before is not None and fell_back(before, status, after_gap)
         if restarted:
             self._restarted_ns = now_ns
         if status.case_id:
@@ -384,7 +384,7 @@ class WatchdogRules:
         return "" if self._phase_arrives(now_ns) and self._phase_ns >= self._running_ns else "starting"
 
 
-def _fell_back(before: StatusSeen, now: StatusSeen, after_gap: bool) -> bool:
+def fell_back(before: StatusSeen, now: StatusSeen, after_gap: bool) -> bool:
     """Whether a status comes from another run of the assistant than the one before it.
 
     A writer counts its messages from 1, so that a lower number is another writer's; so is a lower decision in the same

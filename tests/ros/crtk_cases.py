@@ -10,6 +10,7 @@ from waiting import wait_until
 from surgical_ml.ros import qos
 from surgical_ml.ros.crtk import CrtkStatus
 from surgical_ml.ros.robot_inputs import RobotInputs
+from surgical_ml.ros.standin.robot import RobotStub
 
 HEARD_S = 20
 AS_CRTK_CLIENT = 10
@@ -168,3 +169,19 @@ def test_the_operating_state_of_a_robot_is_taken(make_node):
     publisher.publish(OperatingState(state="ENABLED"))
     wait_until(lambda: len(events) == 2, HEARD_S, node, robot)
     assert not events[1].valid
+
+
+def test_the_robot_stand_in_tells_its_state_and_hears_the_assistants(make_node, client):
+    said = []
+    stub = make_node(RobotStub, said.append, lambda: None)
+    events = []
+    inputs = RobotInputs(client.node, ["/PSM1/operating_state"], events.append, lambda: 9)
+    inputs.start()
+    wait_until(
+        lambda: len(events) >= 2 and stub.listener.counts["crtk/operating_state"],
+        HEARD_S,
+        stub,
+        client.node,
+        client.assistant,
+    )
+    assert all(event.valid and dict(event.values)["state"] == "ENABLED" for event in events)
