@@ -294,6 +294,9 @@ def main() -> int:
         get_logger("watchdog").fatal(str(refused))
         rclpy.try_shutdown()
         return 2
+    except KeyboardInterrupt:  # stopped before there was anything to watch
+        rclpy.try_shutdown()
+        return 0
     try:
         spin(watchdog)
     finally:
