@@ -1,9 +1,13 @@
 """Writes synthetic operations to disk: video and ground truth, each case a folder that appears complete or not at all."""
 
 import json
+import multiprocessing
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,14 +49,18 @@ def simulate(
         deviation, disturbances, split, duration_s: as in `plan_case`.
         size: (width, height) in pixels, both even.
         fps: frames/s.
-        workers: processes.
-        progress: told (cases done, cases).
+        workers: cases that are rendered at once, each in a process of its own.
+        progress: told (frames done, frames); with several workers, whenever a case is complete.
 
     Raises:
-        InputError: an argument is out of its range, or a folder is in the way.
+        InputError: an argument is out of its range, a folder is in the way, or there is no place to write to. Cases that
+            were complete by then stay; nothing else does.
     """  # noqa: D205
-    if cases < 1 or fps < 1 or min(size) < 64 or size[0] % 2 or size[1] % 2:
-        raise InputError("simulate", "cases and fps from 1, an even size from 64", f"{cases}, {fps}, {size}")
+    for name, value in (("cases", cases), ("fps", fps), ("workers", workers)):
+        if value < 1:
+            raise InputError(name, "a whole number from 1", str(value))
+    if min(size) < 64 or size[0] % 2 or size[1] % 2:
+        raise InputError("size", "even numbers of pixels from 64", f"{size[0]}x{size[1]}")
     plans = [
         plan_case(
             seed + k,
@@ -68,38 +76,106 @@ def simulate(
     for folder in folders:
         if folder.exists():
             raise InputError(folder, "no such folder yet", "one")
-    out.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(max(1, workers)) as pool:
-        jobs = [pool.submit(write_case, *job, size, fps, masks) for job in zip(plans, folders, strict=True)]
-        for done, job in enumerate(jobs, 1):
-            job.result()
-            if progress is not None:
-                progress(done, cases)
+    with _writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+    frames = [_frames(plan, fps) for plan in plans]
+    told = progress or (lambda done, total: None)
+    if min(workers, cases) == 1:
+        for k, (plan, folder) in enumerate(zip(plans, folders, strict=True)):
+
+            def case_progress(done: int, before: int = sum(frames[:k])) -> None:
+                told(before + done, sum(frames))
+
+            write_case(plan, folder, size, fps, masks, case_progress)
+    else:
+        jobs = [(plan, folder, size, fps, masks) for plan, folder in zip(plans, folders, strict=True)]
+        for k in _in_parallel(jobs, workers):
+            told(sum(frames[: k + 1]), sum(frames))
     return folders
 
 
-def write_case(plan: CasePlan, folder: Path, size: tuple[int, int], fps: int, masks: bool) -> None:
-    """Render one case into a new folder."""
-    aside = folder.with_name(folder.name + ".partial")
+def _in_parallel(jobs: list[tuple[CasePlan, Path, tuple[int, int], int, bool]], workers: int) -> Iterator[int]:
+    """Render cases in processes; gives the number of each when it is complete, in their order."""
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(workers, initializer=_begin_worker)
+    try:
+        for k, done in enumerate([pool.submit(write_case, *job) for job in jobs]):
+            done.result()
+            yield k
+    except BrokenProcessPool as error:
+        raise InputError(
+            "workers", "processes that finish", "one that was killed: is there too little memory?"
+        ) from error
+    finally:
+        # Where all is well, they have nothing left to do; where it is not, nobody waits for the case they are at.
+        for process in set(multiprocessing.active_children()) - set(others):
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
+        for _, folder, *_ in jobs:
+            shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def _begin_worker() -> None:
+    """A worker leaves Ctrl-C to its parent, ends when that says so, and keeps to its core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")
+
+
+def _frames(plan: CasePlan, fps: int) -> int:
+    return int(plan.duration_s * fps)
+
+
+def write_case(
+    plan: CasePlan,
+    folder: Path,
+    size: tuple[int, int],
+    fps: int,
+    masks: bool,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Render one case into a new folder; `progress` is told the frames done.
+
+    Raises:
+        InputError: it cannot be written; nothing is left behind.
+    """
+    aside = _aside(folder)
     shutil.rmtree(aside, ignore_errors=True)
-    (aside / "masks" if masks else aside).mkdir(parents=True)
+    try:
+        with _writable(folder):
+            (aside / "masks" if masks else aside).mkdir(parents=True)
+            _render(plan, aside, size, fps, masks, progress or (lambda done: None))
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _render(
+    plan: CasePlan, folder: Path, size: tuple[int, int], fps: int, masks: bool, progress: Callable[[int], None]
+) -> None:
     renderer = Renderer(plan, size)
     phases, tools, tips = ["Frame\tPhase"], ["\t".join(("Frame", *TOOLS))], ["frame,tool,x_px,y_px"]
-    writer = _video(aside / "video.mp4", size, fps)
-    for k in range(int(plan.duration_s * fps)):
+    frames = _frames(plan, fps)
+    writer = _video(folder / "video.mp4", size, fps)
+    for k in range(frames):
         picture = renderer.at(k / fps)
         writer.write(picture.image)
         if masks:
-            cv2.imwrite(str(aside / "masks" / f"{k:06d}.png"), picture.mask)
+            path = folder / "masks" / f"{k:06d}.png"
+            path.write_bytes(cv2.imencode(".png", picture.mask)[1].tobytes())
         seen = {name for name, _, _ in picture.tips}
         phases.append(f"{k}\t{PHASES[plan.segment_at(k / fps).phase]}")
         tools.append("\t".join((str(k), *(str(int(name in seen)) for name in TOOLS))))
         tips.extend(f"{k},{name},{x:.1f},{y:.1f}" for name, x, y in picture.tips)
-    writer.release()
+        progress(k + 1)
+    _finish(writer, folder / "video.mp4", frames)
     for name, lines in (("video-phase.txt", phases), ("video-tool.txt", tools), ("tips.csv", tips)):
-        (aside / name).write_text("\n".join(lines) + "\n", "utf-8")
-    (aside / "case.json").write_text(json.dumps(describe(plan, fps), indent=1) + "\n", "utf-8")
-    aside.rename(folder)
+        (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "case.json").write_text(json.dumps(describe(plan, fps), indent=1) + "\n", "utf-8")
 
 
 def describe(plan: CasePlan, fps: int) -> dict[str, Any]:
@@ -123,23 +199,59 @@ def demo_plan(seed: int) -> CasePlan:
     )
 
 
-def demo_clip(path: Path, seed: int) -> CasePlan:
-    """Write one 720p clip, and its truth beside it as `<name>.json`; returns the plan."""
+def demo_clip(path: Path, seed: int, progress: Callable[[int, int], None] | None = None) -> CasePlan:
+    """Write one 720p clip, and its truth beside it as `<name>.json`; returns the plan.
+
+    Args:
+        path: of the clip.
+        seed: of the case; see `demo_plan`.
+        progress: told (frames done, frames).
+
+    Raises:
+        InputError: they cannot be written; no half of a clip is left behind.
+    """
     plan = demo_plan(seed)
     renderer = Renderer(plan, DEMO_SIZE)
+    frames = _frames(plan, DEMO_FPS)
     aside = path.with_suffix(".partial.mp4")
-    writer = _video(aside, DEMO_SIZE, DEMO_FPS)
-    for k in range(int(plan.duration_s * DEMO_FPS)):
-        writer.write(renderer.at(k / DEMO_FPS).image)
-    writer.release()
-    aside.rename(path)
-    path.with_suffix(".json").write_text(json.dumps(describe(plan, DEMO_FPS), indent=1) + "\n", "utf-8")
+    try:
+        with _writable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = _video(aside, DEMO_SIZE, DEMO_FPS)
+            for k in range(frames):
+                writer.write(renderer.at(k / DEMO_FPS).image)
+                if progress is not None:
+                    progress(k + 1, frames)
+            _finish(writer, aside, frames)
+            path.with_suffix(".json").write_text(json.dumps(describe(plan, DEMO_FPS), indent=1) + "\n", "utf-8")
+            aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
     return plan
 
 
 def _video(path: Path, size: tuple[int, int], fps: int) -> cv2.VideoWriter:
-    path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), float(fps), size)
     if not writer.isOpened():
         raise InputError(path, "a video that can be encoded as mp4v", "no encoder, or no room")
     return writer
+
+
+def _finish(writer: cv2.VideoWriter, path: Path, frames: int) -> None:
+    """Close a video; the encoder itself does not say when there was no room for a frame."""
+    writer.release()
+    written = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    found = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
+    written.release()
+    if found != frames:
+        raise InputError(path, f"room for a video of {frames} frames", f"{found} that could be written")
+
+
+@contextmanager
+def _writable(place: Path) -> Iterator[None]:
+    """What the system says against writing, as one line."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename or place
+        raise InputError(named, "a place that can be written to", error.strerror or str(error)) from error
