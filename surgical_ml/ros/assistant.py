@@ -277,10 +277,10 @@ class Assistant(LifecycleNode):
             stages[TOTAL] = self._publication.age_ns(judged, published_ns) // 1000
             case.note_timing(judged, stages)
             self._preview.show(judged.frame, decision, case.converter.header(decision.stamp_ns))
+        arisen = UNRECORDED if withheld == UNRECORDED else ""
         changed = decision.advisories != self._advised
-        self._withheld = UNRECORDED if withheld == UNRECORDED else ""
-        if changed or self._withheld:
-            self._advised = decision.advisories
+        if changed or arisen != self._withheld:
+            self._advised, self._withheld = decision.advisories, arisen
             self._publish_advisories()
         if changed and self._crtk is not None:
             self._crtk.warning("; ".join(one.text for one in decision.advisories))
@@ -325,7 +325,9 @@ class Assistant(LifecycleNode):
             return
         extra: tuple[Advisory, ...] = ()
         if self._withheld:
-            since_ns = decision.stamp_ns
+            publication = self._publication
+            lost_ns = None if publication is None else publication.unrecorded_since_ns
+            since_ns = decision.stamp_ns if lost_ns is None else lost_ns
             extra = (announce(technical_condition(self._withheld, since_ns), since_ns),)
         self._advisories.publish(
             case.converter.advisories(decision, case.name, published, withheld=self._withheld, extra=extra)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from surgical_ml.ros.running_case import Judged, RunningCase
 
 DURABLE_WITHIN_NS = 100_000_000
+RECOVERED_NS = 1_000_000_000
+"""Records must have been durable in time for this long before anything else is shown again."""
+
 STALLED_NS = 500_000_000
 """The session is told of time every 50 ms, later every 250 ms: no decision for this long, and judging has stopped."""
 
@@ -23,7 +26,7 @@ class Publication:
     """Takes a case's decisions in order and says which may be shown. Used by one thread; reads no clock.
 
     A decision whose record is not durable within 100 ms is shown as withheld, `unrecorded`, and so is every later one
-    until a record is durable again.
+    until records have been durable in time for a second.
 
     Args:
         case: whose decisions.
@@ -34,6 +37,7 @@ class Publication:
     def __init__(self, case: RunningCase, max_age_ns: int, now_ns: int) -> None:
         self._case, self._max_age_ns = case, max_age_ns
         self._newest_ns = now_ns
+        self._lost_ns = 0
         self.unrecorded_since_ns: int | None = None
         self.newly_unrecorded: Judged | None = None
 
@@ -50,14 +54,15 @@ class Publication:
                 break
             pending.popleft()
             self._newest_ns = max(self._newest_ns, judged.decided_ns)
-            if durable:
+            if not durable:
+                self._lost_ns = now_ns
+                if self.unrecorded_since_ns is None:
+                    self.unrecorded_since_ns = judged.decision.stamp_ns
+                    self.newly_unrecorded = judged
+            elif self.unrecorded_since_ns is not None and now_ns - self._lost_ns >= RECOVERED_NS:
                 self.unrecorded_since_ns = None
-                shown.append(Shown(judged, self._late(judged, now_ns)))
-                continue
-            if self.unrecorded_since_ns is None:
-                self.unrecorded_since_ns = judged.decision.stamp_ns
-                self.newly_unrecorded = judged
-            shown.append(Shown(judged, UNRECORDED))
+            unrecorded = self.unrecorded_since_ns is not None
+            shown.append(Shown(judged, UNRECORDED if unrecorded else self._late(judged, now_ns)))
         return shown
 
     @property

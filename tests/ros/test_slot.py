@@ -91,3 +91,21 @@ def test_many_writers_and_one_reader_lose_nothing_uncounted():
         thread.join(20)
     assert slot.take(0) is None
     assert taken + slot.dropped == each * writers
+
+
+def test_what_is_interjected_goes_first_in_its_own_order_and_is_never_replaced():
+    slot = Slot[str]()
+    slot.put("picture")
+    slot.interject("start")
+    slot.interject("acknowledge")
+    slot.put("newer picture")
+    assert [slot.take(0) for _ in range(4)] == ["start", "acknowledge", "newer picture", None]
+    assert slot.dropped == 1
+
+
+def test_a_closed_slot_takes_no_interjection():
+    slot = Slot[str]()
+    slot.interject("lost with the slot")
+    slot.close()
+    slot.interject("too late")
+    assert slot.take(0) is None

@@ -48,8 +48,7 @@ CASE_END = "case-end"
 class RobotStub(Node):
     """Moves an arm `PSM1` gently, listens, and says what a careful controller would make of what it hears.
 
-    Parameters
-    ----------
+    ROS parameters:
         record: file for one JSON line for each message and event; empty for none.
         until: `case-end` to be done once a case has begun and ended; empty to go on until stopped.
         timeout_s: how long that may take; 0 for ever.
@@ -60,13 +59,11 @@ class RobotStub(Node):
         say: takes each line for a person.
         done: told when `until` is reached or `timeout_s` is over.
 
-    Attributes
-    ----------
+    Attributes:
         listener: what was heard.
         succeeded: `until` was reached, or nothing was asked for and no time ran out.
 
-    Raises
-    ------
+    Raises:
         InputError: a parameter is not what it must be.
     """
 
