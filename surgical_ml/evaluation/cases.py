@@ -107,7 +107,7 @@ def _replay(
         writer.name_classes(session.model.manifest.segmentation)
         began = time.perf_counter()
         judged, last_ns = 0, 0
-        for frame in _prefetched(source, every, stopwatch):
+        for frame in prefetched(source, every, stopwatch):
             if judged == 0:
                 writer.put(session.step(OperatorAction(frame.stamp_ns, Action.START, "replay")))
             stopwatch.start()
@@ -185,7 +185,7 @@ def _aside(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _prefetched(source: Source, every: int, stopwatch: Stopwatch) -> Iterator[Frame]:
+def prefetched(source: Source, every: int, stopwatch: Stopwatch) -> Iterator[Frame]:
     """Every n-th frame of a source, decoded on a thread of its own while the last one is judged."""
     ready: Queue[tuple[Frame, int] | BaseException | None] = Queue(READ_AHEAD)
     stopped = threading.Event()

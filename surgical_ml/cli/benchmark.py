@@ -1,0 +1,36 @@
+"""`surgical-ml benchmark`: the tables of the docs, measured on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from surgical_ml.cli.output import Json, progress_bar, say, say_json
+
+benchmark = typer.Typer(no_args_is_help=True, help="Measure speed, side by side in one run.")
+
+
+@benchmark.callback()
+def _benchmark() -> None:
+    """Keeps `pipeline` a command of its own while it is the only one."""
+
+
+@benchmark.command("pipeline")
+def benchmark_pipeline(
+    video: Annotated[str | None, typer.Argument(help="Video to measure with; a rendered 720p clip otherwise.")] = None,
+    cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the measurements take turns in each.")] = 3,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of the rendered clip.")] = 300,
+    as_json: Json = False,
+) -> None:
+    """Measure decoding, the network, both, and whole replays; print Markdown tables.
+
+    Example: surgical-ml benchmark pipeline --rounds 5
+    """
+    from surgical_ml.evaluation import benchmark as bench
+
+    with progress_bar("benchmark", "measurements", quiet=as_json) as update:
+        done = bench.benchmark_pipeline(video, cores=cores, rounds=rounds, frames=frames, progress=update)
+    if as_json:
+        say_json(done.to_json())
+    else:
+        say(done.to_markdown())
