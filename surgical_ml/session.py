@@ -12,6 +12,7 @@ from surgical_ml.calibration.model import Calibration
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.engine import Model, load_model, open_engine, warm_up
+from surgical_ml.errors import InputError
 from surgical_ml.events import Action, Event, OperatorAction, RecordFailure
 from surgical_ml.geometry import Scene, Tracker
 from surgical_ml.guidance import (
@@ -217,6 +218,8 @@ class Assets:
             InputError: the model, the protocol, the engine or the calibration is missing or not what it must be.
         """
         calibration = None if config.calibration is None else read_any(Path(config.calibration))
+        if calibration is not None and calibration.provenance.example:
+            raise InputError(str(config.calibration), "a calibration of the endoscope in use", "an example of the format")
         model = load_model(config.model)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
