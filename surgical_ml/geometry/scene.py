@@ -9,9 +9,9 @@ class Track:
 
     Attributes:
         id: from 1, never used again within a case.
-        type: the tool; the type that most of its recent observations named.
+        type: the tool; an observation of another type is another track.
         tip_px: (x, y) in the frame's pixels; the last known one while `seen` is False.
-        speed_px_s: speed of the tip in pixels a second, smoothed.
+        speed_px_s: size of the smoothed velocity of the tip (where it stays hidden: of its box), pixels a second.
         seen: it was observed in this very frame.
         first_ns, last_ns: stamps of its first and of its latest observation.
         last_index: the frame of its latest observation.

@@ -1,7 +1,7 @@
 """Instruments with an identity, and how near their tips are to what must not be touched."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,22 @@ REACH = 0.25
 SMOOTHING_NS = 200_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Motion:
+    """Where a track was last, in pixels, whether that was its tip, and its smoothed velocity in pixels a second."""
+
+    place: tuple[float, float]
+    tip: bool
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    def after(self, dt_ns: int) -> tuple[float, float]:
+        """Where it should be; nobody keeps moving straight on for longer than the smoothing time."""
+        seconds = min(dt_ns, SMOOTHING_NS) / 1e9
+        return self.place[0] + self.velocity[0] * seconds, self.place[1] + self.velocity[1] * seconds
+
+
 class Tracker:
-    """Greedy nearest-first matching by type and place. Deterministic: ties go to the older track."""
+    """Greedy nearest-first matching by type and by where each track should be by now; ties go to the older track."""
 
     def __init__(self) -> None:
         self.reset()
@@ -27,60 +41,67 @@ class Tracker:
     def reset(self) -> None:
         """A new case: identities start at 1 again."""
         self._tracks: list[Track] = []
-        self._places: dict[int, tuple[float, float]] = {}
+        self._motions: dict[int, _Motion] = {}
         self._next = 1
 
     def skip(self, stamp_ns: int) -> Scene:
         """Time passes without an admitted observation; tracks age, none is seen."""
         self._tracks = [replace(t, seen=False) for t in self._tracks if stamp_ns - t.last_ns <= FORGET_NS]
+        self._motions = {t.id: self._motions[t.id] for t in self._tracks}
         return Scene(stamp_ns, tuple(self._tracks))
 
     def update(self, observation: Observation) -> Scene:
         """Match one admitted observation. Tracks are ordered by their id; distances nearest first."""
         now = observation.stamp_ns
         self.skip(now)
+        matched = self._match(observation)
+        tracks = [self._follow(t, observation, matched[t.id]) if t.id in matched else t for t in self._tracks]
+        for k in range(len(observation.instruments)):
+            if k not in matched.values():
+                tracks.append(self._begin(observation, k))
+                matched[tracks[-1].id] = k
+        self._tracks = tracks
+        seen = [(track, observation.instruments[matched[track.id]]) for track in tracks if track.seen]
+        return Scene(now, tuple(tracks), _distances(observation, seen))
+
+    def _match(self, observation: Observation) -> dict[int, int]:
+        """Which instrument, by its place in the observation, each track that goes on is; by the track's id."""
         reach = REACH * observation.size_px[0]
+        expected = {t.id: self._motions[t.id].after(observation.stamp_ns - t.last_ns) for t in self._tracks}
         pairs = sorted(
             (distance, track.id, k)
             for track in self._tracks
             for k, one in enumerate(observation.instruments)
-            if one.type == track.type and (distance := math.dist(self._places[track.id], _place(one))) <= reach
+            if one.type == track.type and (distance := math.dist(expected[track.id], _place(one))) <= reach
         )
-        taken: set[int] = set()
         matched: dict[int, int] = {}
         for _, identity, k in pairs:
-            if identity not in matched and k not in taken:
+            if identity not in matched and k not in matched.values():
                 matched[identity] = k
-                taken.add(k)
-        tracks = [
-            self._follow(track, observation.instruments[matched[track.id]], observation)
-            if track.id in matched
-            else track
-            for track in self._tracks
-        ]
-        for k, one in enumerate(observation.instruments):
-            if k not in taken:
-                tracks.append(self._begin(one, observation))
-        self._tracks = tracks
-        self._places = {t.id: self._places[t.id] for t in tracks}
-        return Scene(now, tuple(tracks), _distances(observation, tracks))
+        return matched
 
-    def _begin(self, one: SeenInstrument, observation: Observation) -> Track:
+    def _begin(self, observation: Observation, k: int) -> Track:
+        one, now = observation.instruments[k], observation.stamp_ns
         identity, self._next = self._next, self._next + 1
-        self._places[identity] = _place(one)
-        now = observation.stamp_ns
+        self._motions[identity] = _Motion(_place(one), one.tip_px is not None)
         return Track(identity, one.type, one.tip_px, 0, True, now, now, observation.index, one.score_ppm, one.area_px)
 
-    def _follow(self, track: Track, one: SeenInstrument, observation: Observation) -> Track:
-        now, place = observation.stamp_ns, _place(one)
-        dt_ns = max(1, now - track.last_ns)
-        speed = math.dist(self._places[track.id], place) * 1e9 / dt_ns
-        share = dt_ns / (dt_ns + SMOOTHING_NS)
-        self._places[track.id] = place
+    def _follow(self, track: Track, observation: Observation, k: int) -> Track:
+        one, now, before = observation.instruments[k], observation.stamp_ns, self._motions[track.id]
+        place, velocity = _place(one), before.velocity
+        # From a tip to the middle of a box is no movement.
+        if before.tip == (one.tip_px is not None):
+            dt_ns = max(1, now - track.last_ns)
+            # Of a young track the mean since it began, so that it is not slow because it is new.
+            share = dt_ns / (dt_ns + min(SMOOTHING_NS, track.last_ns - track.first_ns))
+            moved = ((b - a) * 1e9 / dt_ns for a, b in zip(before.place, place, strict=True))
+            x, y = (old + share * (new - old) for old, new in zip(velocity, moved, strict=True))
+            velocity = (x, y)
+        self._motions[track.id] = _Motion(place, one.tip_px is not None, velocity)
         return replace(
             track,
             tip_px=one.tip_px or track.tip_px,
-            speed_px_s=round(track.speed_px_s + share * (speed - track.speed_px_s)),
+            speed_px_s=round(math.hypot(*velocity)),
             seen=True,
             last_ns=now,
             last_index=observation.index,
@@ -97,18 +118,17 @@ def _place(one: SeenInstrument) -> tuple[float, float]:
     return x + width / 2, y + height / 2
 
 
-def _distances(observation: Observation, tracks: list[Track]) -> tuple[Distance, ...]:
-    """From each seen tip to the nearest cell of each structure, in frame pixels."""
+def _distances(observation: Observation, seen: list[tuple[Track, SeenInstrument]]) -> tuple[Distance, ...]:
+    """From each tip seen in this observation to the nearest cell of each structure, in frame pixels."""
     grid = observation.grid
     if grid is None:
         return ()
     found = []
-    tips = {(one.type, one.tip_px) for one in observation.instruments if one.tip_px is not None}
     for structure in observation.structures:
         cells = _cells(grid, structure.label)
-        for track in tracks:
-            if track.seen and track.tip_px is not None and (track.type, track.tip_px) in tips and len(cells):
-                gap = np.sqrt(((cells - np.asarray(track.tip_px)) ** 2).sum(axis=1).min())
+        for track, one in seen:
+            if one.tip_px is not None and len(cells):
+                gap = np.sqrt(((cells - np.asarray(one.tip_px)) ** 2).sum(axis=1).min())
                 found.append(Distance(track.id, track.type, structure.type, round(float(gap))))
     return tuple(sorted(found, key=lambda d: (d.distance_px, d.track, d.structure)))
 
