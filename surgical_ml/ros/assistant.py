@@ -223,6 +223,8 @@ class Assistant(LifecycleNode):
             self._robot.close()
         if self._control is not None:
             self._control.close()
+        if self._shown_of is not None:
+            self._shown_of.finish()
         self._robot = self._control = self._assets = None
         self._publication = self._shown_of = self._newest = None
         self._advised, self._withheld = (), ""
@@ -246,6 +248,8 @@ class Assistant(LifecycleNode):
             self._turn_to(case, now_ns)
 
     def _turn_to(self, case: RunningCase | None, now_ns: int) -> None:
+        if self._shown_of is not None:
+            self._shown_of.finish()
         self._shown_of, self._newest, self._withheld = case, None, ""
         self._advised = ()
         if case is None:

@@ -114,7 +114,8 @@ class CaptureFeed:
                     return
                 self._warn(str(error))
             if not self._live:
-                ended()
+                if not self._stopping.is_set():
+                    ended()
                 return
             self._stopping.wait(REOPEN_S)
 

@@ -185,12 +185,15 @@ class RunningCase:
         return self.ask(Action.END, actor)
 
     def close(self) -> None:
-        """Stop the worker, write what is queued and close the log. May be called twice."""
+        """Stop the worker, write what is queued and close the log; what is pending can still be taken. May be called twice."""
         self.feed.stop()
         self._slot.close()
         if self._worker.ident is not None:
             self._worker.join(ANSWER_S)
         self.writer.close()
+
+    def finish(self) -> None:
+        """Close the file of timings: everything that was pending has been taken."""
         self._timings.close()
 
     def _run(self) -> None:

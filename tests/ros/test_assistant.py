@@ -198,7 +198,7 @@ def test_a_case_is_started_paused_acknowledged_checked_and_ended_by_service(grap
     paused = ears.call(Pause, "pause", pause=True, actor="test")
     assert paused.success
     ears.wait(lambda: ears.advises("paused"), "that it is paused")
-    assert ears.status[-1].paused or ears.says("paused")
+    ears.wait(lambda: ears.status[-1].paused and ears.says("paused"), "a status that says so, too")
     assert (
         ears.call(Acknowledge, "acknowledge", code="assistance-withheld", subject="paused", actor="test").acknowledged
         == 1
