@@ -274,7 +274,6 @@ class WatchdogRules:
         else:
             self._active[code] = replace(
                 finding,
-                level=known.level,
                 onset_ns=known.onset_ns,
                 announced_ns=known.announced_ns,
                 degraded_inputs=known.degraded_inputs,

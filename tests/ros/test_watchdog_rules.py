@@ -122,6 +122,14 @@ def test_a_lost_process_is_medium_while_a_case_was_running(running):
     assert running.judgement.withheld == "assistant-lost"
 
 
+def test_a_lost_process_is_found_when_it_has_answered_for_a_second(running):
+    running.pass_ms(2_000)
+    running.pass_ms(1_000, frames=True, status=True)
+    assert Code.LOST in running.codes
+    running.pass_ms(50, frames=True, status=True)
+    assert running.judgement == Judgement("", "case-1", ())
+
+
 def test_a_lost_process_is_low_outside_a_case():
     scene = Scene()
     scene.pass_ms(500, status=True)
@@ -144,6 +152,15 @@ def test_an_assistant_that_never_appears_is_announced_after_the_allowance():
     assert scene.judgement == Judgement("no-case", "", ())
 
 
+def test_one_that_appears_soon_after_must_also_be_heard_for_a_second():
+    scene = Scene(Limits(startup_ms=500))
+    scene.pass_ms(800)
+    scene.pass_ms(1_000, status=True)
+    assert scene.codes == {Code.ABSENT}
+    scene.pass_ms(50, status=True)
+    assert scene.codes == set()
+
+
 def test_it_clears_only_when_frames_have_been_judged_for_a_second(running):
     running.pass_ms(500, status=True)
     running.pass_ms(1_000, frames=True, status=True)
@@ -159,7 +176,8 @@ def test_a_single_frame_does_not_clear_it(running):
         running.pass_ms(50, frames=True, status=True)
         running.pass_ms(400, status=True)
         assert running.codes == {Code.SILENT}
-    assert running.judgement.findings[0].onset_ns == before.findings[0].onset_ns
+    [now], [then] = running.judgement.findings, before.findings
+    assert (now.onset_ns, now.announced_ns) == (then.onset_ns, then.announced_ns)
 
 
 def test_a_case_that_ends_properly_is_no_fault(running):
@@ -174,7 +192,7 @@ def test_a_pause_is_no_fault_and_resuming_gives_the_first_frame_its_time(running
     assert running.judgement == Judgement("paused", "case-1", ())
     running.paused = False
     running.pass_ms(300, status=True)
-    assert running.codes == set()
+    assert running.judgement == Judgement("starting", "case-1", ())
     running.pass_ms(100, status=True)
     assert running.codes == {Code.SILENT}
 
@@ -188,12 +206,30 @@ def test_ending_or_pausing_a_silent_case_clears_it(running):
 
 
 def test_the_next_case_gets_its_own_time_for_the_first_frame(running):
+    running.pass_ms(250, status=True)
     running.case_id = "case-2"
     running.pass_ms(300, status=True)
     assert running.codes == set()
     running.pass_ms(100, status=True)
     assert running.codes == {Code.SILENT}
     assert running.judgement.case_id == "case-2"
+
+
+def test_the_next_case_does_not_clear_what_the_one_before_has_lost(running):
+    running.pass_ms(500, status=True)
+    running.case_id = "case-2"
+    running.pass_ms(100, status=True)
+    assert running.codes == {Code.SILENT}
+
+
+def test_a_frame_from_before_a_short_pause_does_not_vouch_for_what_comes_after(running):
+    running.paused = True
+    running.pass_ms(100, status=True)
+    running.paused = False
+    running.pass_ms(50, status=True)
+    assert running.judgement.withheld == "starting"
+    running.pass_ms(50, frames=True, status=True)
+    assert running.judgement.withheld == ""
 
 
 def test_a_restarted_assistant_that_resumes_the_case_is_announced_for_ten_seconds(running):
@@ -221,6 +257,41 @@ def test_a_restarted_assistant_that_does_not_know_the_case_has_not_ended_it(runn
     assert running.judgement == Judgement("", "case-2", ())
 
 
+def test_an_interrupted_case_is_silent_at_once_and_its_last_frames_are_no_comfort(running):
+    running.restart()
+    running.pass_ms(50, frames=True, status=True)
+    assert running.codes == {Code.SILENT, Code.RESTARTED}
+    assert [one.level for one in running.judgement.findings] == [Level.MEDIUM, Level.LOW]
+
+
+def test_a_restart_outside_a_case_or_in_a_pause_interrupts_nothing(running):
+    running.paused = True
+    running.pass_ms(500, status=True)
+    running.restart()
+    running.pass_ms(2_000, status=True)
+    assert running.codes == {Code.RESTARTED}
+    assert running.judgement.withheld == "no-case"
+
+
+def test_what_is_more_urgent_stands_first_whatever_it_is():
+    scene = Scene()
+    scene.pass_ms(500, status=True)
+    scene.pass_ms(1_500)
+    scene.case_id = "case-1"
+    scene.pass_ms(500, status=True)
+    assert [(one.code, one.level) for one in scene.judgement.findings] == [
+        (Code.SILENT, Level.MEDIUM),
+        (Code.LOST, Level.LOW),
+    ]
+
+
+def test_a_clean_end_of_which_one_message_was_lost_is_no_restart(running):
+    running.case_id = ""
+    running.written += 1
+    running.pass_ms(500, status=True)
+    assert running.judgement == Judgement("no-case", "", ())
+
+
 def test_a_writer_that_was_found_late_is_still_known_as_another_one(running):
     running.pass_ms(3_000)
     running.restart()
@@ -234,6 +305,14 @@ def test_a_process_that_only_slept_has_not_restarted(running):
     running.case_id = ""
     running.pass_ms(2_000, status=True)
     assert running.judgement == Judgement("no-case", "", ())
+
+
+def test_two_first_messages_are_of_two_runs():
+    scene = Scene()
+    for _ in range(2):
+        scene.rules.take(scene.now_ns, StatusSeen(0, "", written=1))
+    scene.pass_ms(50)
+    assert scene.codes == {Code.RESTARTED}
 
 
 def test_without_numbers_from_the_middleware_a_decision_that_falls_back_is_a_restart():
@@ -271,6 +350,8 @@ def test_a_watchdog_that_is_always_late_warns_all_the_same_and_says_so(running):
         running.judgement = running.rules.judge(running.now_ns)
     [silent] = running.judgement.findings
     assert silent.degraded_inputs == ("watchdog was late",)
+    running.pass_ms(100, status=True)
+    assert running.judgement.findings == (silent,)
 
 
 @pytest.mark.parametrize("name", ["phase_ms", "status_ms", "startup_ms"])
