@@ -32,7 +32,10 @@ class ContentArea:
 
 
 class ContentTracker:
-    """Finds the area on a small copy of the first frames, looks again every half second, and changes only on agreement."""
+    """Finds the area on a small copy of the first frames, looks again every 15th, and changes only on agreement.
+
+    A dark picture does not show where it ends: the area stays what it was, and is full until there has been another.
+    """
 
     def __init__(self) -> None:
         self._area: ContentArea | None = None
@@ -42,26 +45,27 @@ class ContentTracker:
         self._since = 0
 
     def update(self, frame: Frame) -> ContentArea:
-        """The area of this frame. Its cost is that of reading 160 columns, and only on every 15th frame once it is stable."""
-        size = (frame.width, frame.height)
-        if self._area is None or size != self._size:
-            self._size, self._waiting = size, None
-            self._area = find_content(frame.image)
-            self._since = 0
-            return self._area
+        """The area of this frame. Its cost is that of reading 160 columns, once it is stable on every 15th frame only."""
+        if (frame.width, frame.height) != self._size:
+            self._size, self._area, self._waiting, self._since = (frame.width, frame.height), None, None, 0
+        if self._area is None or self._waiting is not None or self._since % _LOOK_EVERY == 0:
+            found = find_content(frame.image)
+            if found is not None:
+                self._consider(found)
         self._since += 1
-        if self._waiting is None and self._since % _LOOK_EVERY:
-            return self._area
-        found = find_content(frame.image)
-        if _near(found, self._area, size[0]):
+        return self._area or _full(*self._size)
+
+    def _consider(self, found: ContentArea) -> None:
+        if self._area is None:
+            self._area = found
+        elif _near(found, self._area, self._size[0]):
             self._waiting = None
-        elif self._waiting is not None and _near(found, self._waiting, size[0]):
+        elif self._waiting is not None and _near(found, self._waiting, self._size[0]):
             self._agreed += 1
             if self._agreed >= _AGREE:
                 self._area, self._waiting = found, None
         else:
             self._waiting, self._agreed = found, 1
-        return self._area
 
 
 def _near(left: ContentArea, right: ContentArea, width: int) -> bool:
@@ -69,17 +73,17 @@ def _near(left: ContentArea, right: ContentArea, width: int) -> bool:
     return left.shape == right.shape and gap <= max(2, _TOLERANCE * width)
 
 
-def find_content(image: Image) -> ContentArea:
-    """Look at one picture; a picture that is dark all over has a full area."""
+def find_content(image: Image) -> ContentArea | None:
+    """Look at one picture; None where it is dark all over."""
     height, width = image.shape[:2]
     step = max(1, width // _SMALL)
     bright = image[::step, ::step].max(axis=2) > _DARK
     if bright.mean() < 0.05:
-        return _full(width, height)
+        return None
     bright = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
     rows, columns = np.flatnonzero(bright.mean(axis=1) > 0.1), np.flatnonzero(bright.mean(axis=0) > 0.05)
     if len(rows) == 0 or len(columns) == 0:
-        return _full(width, height)
+        return None
     circle = _circle(bright)
     if circle is not None:
         x, y, radius = (value * step for value in circle)
@@ -111,7 +115,7 @@ def _circle(bright: npt.NDArray[np.bool_]) -> tuple[float, float, float] | None:
             points.append((int(lit[0]), y))
         if lit[-1] < width - 2:
             points.append((int(lit[-1]), y))
-    if len(points) < height // 3:
+    if len(points) < max(8, height // 3):
         return None
     xy = np.array(points, np.float64)
     for _ in range(3):

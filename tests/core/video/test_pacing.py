@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
@@ -62,6 +62,7 @@ def play(
 gaps = st.lists(st.integers(1, 10**9), min_size=1, max_size=20)
 
 
+@settings(max_examples=50, deadline=None)
 @given(first=st.integers(0, 2 * 10**18), gaps=gaps, start=st.integers(0, 10**15))
 def test_each_frame_comes_when_its_time_has_come(first: int, gaps: list[int], start: int) -> None:
     stamps = [first + sum(gaps[:k]) for k in range(len(gaps))]
@@ -74,6 +75,7 @@ def test_each_frame_comes_when_its_time_has_come(first: int, gaps: list[int], st
     assert all(frame.right is PICTURE for _, frame in seen)
 
 
+@settings(max_examples=30, deadline=None)
 @given(gaps=gaps, speed=st.sampled_from([0.25, 2.0, 8.0]))
 def test_another_speed_changes_when_frames_come_and_not_what_they_say(gaps: list[int], speed: float) -> None:
     stamps = [sum(gaps[:k]) for k in range(len(gaps))]
