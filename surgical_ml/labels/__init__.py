@@ -2,6 +2,7 @@
 
 from surgical_ml.labels.coco import CocoSet, read_coco
 from surgical_ml.labels.decisions import read_decided_phases, read_decisions
+from surgical_ml.labels.files import member, read_json, read_text
 from surgical_ml.labels.folders import (
     PHASE_LAYOUTS,
     check_same_cases,
@@ -51,6 +52,7 @@ __all__ = [
     "check_frames",
     "check_same_cases",
     "find_cases",
+    "member",
     "natural",
     "pair_tracks",
     "read_cholecseg8k",
@@ -63,6 +65,7 @@ __all__ = [
     "read_endovis17",
     "read_endovis18",
     "read_gestures",
+    "read_json",
     "read_label_map",
     "read_label_mapping",
     "read_multibypass140",
@@ -70,6 +73,7 @@ __all__ = [
     "read_phase_text",
     "read_phase_text_as_script",
     "read_score_matrix",
+    "read_text",
     "read_tool_text",
     "read_triplet_prediction",
     "sample",

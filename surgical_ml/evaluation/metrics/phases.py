@@ -22,6 +22,7 @@ import surgical_ml
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.metrics.cases import UNDEFINED, LabelledCase, Labels, Numbers, check_cases
 from surgical_ml.evaluation.metrics.relaxed import RELAXED_RULES, clip, relaxed_scores
+from surgical_ml.evaluation.metrics.statistics import Indices, Statistic, mean_of
 from surgical_ml.evaluation.metrics.summary import Summary, plain_number, summarise, worst_of
 
 PhaseProtocol = Literal["strict", "per-phase", "pooled", "official", "corrected"]
@@ -54,6 +55,8 @@ class PhaseScores:
         left_out: samples of each case without truth, which were not scored.
         case_accuracy: (cases,).
         case_values: measure -> (cases, phases), as they were before clipping; empty for `pooled`, which has none.
+        confusion: (cases, phases, phases + 1) samples by true and predicted phase, the last column for no prediction;
+            None for the relaxed protocols, which do not count so.
         phase_values: measure -> (phases,).
         accuracy, summaries: the headline: accuracy, and measure -> mean and standard deviation.
     """
@@ -68,6 +71,7 @@ class PhaseScores:
     left_out: tuple[int, ...]
     case_accuracy: Numbers
     case_values: dict[str, Numbers]
+    confusion: Labels | None
     phase_values: dict[str, Numbers]
     accuracy: Summary
     summaries: dict[str, Summary]
@@ -178,10 +182,36 @@ def score_phases(
         left_out,
         case_accuracy,
         case_values,
+        confusion,
         phase_values,
         accuracy,
         summaries,
     )
+
+
+def phase_statistic(scores: PhaseScores, measure: str) -> Statistic:
+    """The headline of a measure, or `accuracy`, as a statistic of the cases: for intervals and comparisons.
+
+    Args:
+        scores: of `score_phases`.
+        measure: a key of `summaries`, or `accuracy`.
+    """
+    if scores.protocol == "pooled" and scores.confusion is not None:
+        return _pooled_statistic(scores.confusion, measure)
+    if measure == "accuracy":
+        return mean_of(scores.case_accuracy)
+    values = scores.case_values[measure]
+    if scores.protocol == "strict":
+        return mean_of(nan_mean(values, 1))
+    relaxed = scores.protocol in ("official", "corrected")
+    values = clip(values) if relaxed else values
+    # the script's means of Jaccard and recall do not step around a phase without a value
+    over_phases = np.mean if relaxed and measure != "precision" else nan_mean
+
+    def statistic(cases: Indices) -> Numbers:
+        return np.asarray(over_phases(nan_mean(values[cases], 1), 1), np.float64)
+
+    return statistic
 
 
 def nan_mean(values: Numbers, axis: int) -> Numbers:
@@ -189,6 +219,20 @@ def nan_mean(values: Numbers, axis: int) -> Numbers:
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(defined, values, 0.0).sum(axis) / defined.sum(axis), np.float64)
+
+
+def _pooled_statistic(confusion: Labels, measure: str) -> Statistic:
+    n, phases = confusion.shape[:2]
+
+    def statistic(cases: Indices) -> Numbers:
+        draws = len(cases)
+        times = np.bincount((cases + n * np.arange(draws)[:, None]).ravel(), minlength=draws * n).reshape(draws, n)
+        pooled = np.tensordot(times, confusion, 1)
+        if measure == "accuracy":
+            return _percent(np.einsum("vcc->v", pooled[:, :, :phases]), pooled.sum((1, 2)))
+        return nan_mean(_measures(pooled)[measure], 1)
+
+    return statistic
 
 
 def _defined(case: LabelledCase, undefined: Undefined) -> tuple[Labels, Labels]:
@@ -254,6 +298,7 @@ def _relaxed(
         (0,) * len(cases),
         case_accuracy,
         case_values,
+        None,
         phase_values,
         _as_matlab(case_accuracy, "cases"),
         {

@@ -98,6 +98,11 @@ class SegmentationScores:
     truth_flicker: Numbers
 
     @property
+    def nan_policy(self) -> str:
+        """How undefined values are treated."""
+        return NAN_POLICY
+
+    @property
     def flicker_ratio(self) -> Numbers:
         """(videos,): 1 is as restless as the truth."""
         with np.errstate(divide="ignore", invalid="ignore"):

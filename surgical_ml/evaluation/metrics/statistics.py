@@ -305,9 +305,11 @@ def _interval(statistic: Statistic, n: int, values: Numbers, method: Method, lev
     values = values[~np.isnan(values)]
     if math.isnan(estimate) or len(values) == 0:
         return Interval(estimate, math.nan, math.nan, level, method, len(values), n)
-    levels = [(1 - level) / 2, (1 + level) / 2]
+    bound = widened_quantile(level, n)
     if method == "bca":
-        levels = _bca_levels(statistic, n, estimate, values, levels)
+        levels = _bca_levels(statistic, n, estimate, values, bound)
+    else:
+        levels = [_NORMAL.cdf(-bound), _NORMAL.cdf(bound)]
     low, high = np.quantile(values, levels)
     return Interval(estimate, float(low), float(high), level, method, len(values), n)
 
@@ -320,11 +322,32 @@ def _drawn(statistic: Statistic, n: int, draws: int, seed: int) -> Numbers:
     return np.concatenate(parts)
 
 
-def _bca_levels(statistic: Statistic, n: int, estimate: float, values: Numbers, levels: list[float]) -> list[float]:
-    """Levels of the percentile interval, moved for bias and acceleration."""
+def widened_quantile(level: float, n: int) -> float:
+    """The normal quantile that bounds an interval, widened for few cases; 1.96 of many cases at 0.95.
+
+    Args:
+        level: of the interval, such as 0.95.
+        n: cases; a single one is not widened.
+    """
+    z = _NORMAL.inv_cdf((1 + level) / 2)
+    if n < 2:
+        return z
+    # Student's t by its expansion in powers of 1 / degrees of freedom (Abramowitz and Stegun 26.7.5)
+    f = n - 1
+    t = (
+        z
+        + (z**3 + z) / (4 * f)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * f**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * f**3)
+    )
+    return t * math.sqrt(n / f)
+
+
+def _bca_levels(statistic: Statistic, n: int, estimate: float, values: Numbers, bound: float) -> list[float]:
+    """Levels of the percentile interval between normal quantiles -bound and bound, moved for bias and acceleration."""
     below = (float((values < estimate).sum()) + float((values <= estimate).sum())) / 2 / len(values)
     if n < 2 or not 0 < below < 1:
-        return levels
+        return [_NORMAL.cdf(-bound), _NORMAL.cdf(bound)]
     bias = _NORMAL.inv_cdf(below)
     left = _without_each(statistic, n)
     left = left[~np.isnan(left)]
@@ -332,9 +355,10 @@ def _bca_levels(statistic: Statistic, n: int, estimate: float, values: Numbers, 
     spread = float((gaps**2).sum()) ** 1.5
     acceleration = float((gaps**3).sum()) / (6 * spread) if spread > 0 else 0.0
     moved = []
-    for level in levels:
-        z = bias + _NORMAL.inv_cdf(level)
-        moved.append(_NORMAL.cdf(bias + z / (1 - acceleration * z)))
+    for z in (bias - bound, bias + bound):
+        # beyond 1 / acceleration the transformation turns round: all of that side is inside
+        shrunk = 1 - acceleration * z
+        moved.append(_NORMAL.cdf(bias + z / shrunk) if shrunk > 0 else float(z > 0))
     return moved
 
 

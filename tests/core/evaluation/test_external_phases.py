@@ -1,14 +1,9 @@
 """Folders of truth and prediction become named scores, or one line that says what does not fit."""
 
-import csv
-from pathlib import Path
-
 import pytest
 
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.external import evaluate_phases, phase_vocabulary
-
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "data" / "phase-golden"
 
 
 @pytest.fixture
@@ -37,27 +32,6 @@ def test_perfect_predictions_score_100_in_every_convention(folders):
         assert values["nan_policy"]
         assert values["version"]
         assert values["notes"] == []
-
-
-@pytest.mark.shared_data
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/data/phase-golden is not beside the project")
-def test_a_folder_of_the_golden_cases_gives_the_scripts_accuracy_for_each(folders):
-    with (GOLDEN / "cases.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["nphase"] == "8"]
-    with (GOLDEN / "expected.csv").open() as file:
-        expected = {f"video{row['case']}": row["acc"] for row in csv.DictReader(file) if row["fps"] == "1"}
-    cases = {
-        kind: {
-            f"video{row['case']}": [int(one) - 1 for one in row["labels"].split()]
-            for row in rows
-            if row["kind"] == kind
-        }
-        for kind in ("gt", "pred")
-    }
-    done = evaluate_phases(*folders(cases["gt"], cases["pred"]), fps=1, protocol="official", procedure="m2cai16")
-    assert len(done.scores.cases) == 50
-    for name, accuracy in zip(done.scores.cases, done.scores.case_accuracy, strict=True):
-        assert f"{accuracy:.10f}" == expected[name]
 
 
 def test_the_official_protocol_says_that_it_lost_a_sample_and_which_labels_meant_nothing(folders):

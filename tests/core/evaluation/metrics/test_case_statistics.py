@@ -17,6 +17,7 @@ from surgical_ml.evaluation.metrics.statistics import (
     not_inferior,
     release_gate,
     subgroups,
+    widened_quantile,
 )
 from surgical_ml.evaluation.metrics.summary import summarise
 
@@ -50,13 +51,28 @@ def test_bca_moves_the_interval_of_a_skewed_sample_towards_its_tail():
     assert bca.high > percentile.high
 
 
-def test_bca_equals_scipys_on_the_same_sample():
+def test_bca_equals_scipys_at_the_level_that_few_cases_widen_it_to():
     scipy_stats = pytest.importorskip("scipy.stats", reason="needs scipy")
     values = np.random.default_rng(5).exponential(1.0, 30)
-    theirs = scipy_stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=0).confidence_interval
+    widened = scipy_stats.norm.cdf(widened_quantile(0.95, 30))
+    theirs = scipy_stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="BCa", rng=0, confidence_level=2 * widened - 1
+    ).confidence_interval
     ours = mean(values, draws=20_000)
     assert ours.low == pytest.approx(theirs.low, abs=0.015)
     assert ours.high == pytest.approx(theirs.high, abs=0.015)
+
+
+@pytest.mark.parametrize(("n", "t"), [(6, 2.570582), (20, 2.093024), (40, 2.022691), (100_001, 1.959988)])
+def test_intervals_are_widened_by_students_t_for_few_cases(n, t):
+    assert widened_quantile(0.95, n) == pytest.approx(t * math.sqrt(n / (n - 1)), rel=2e-3)
+    assert widened_quantile(0.95, 1) == pytest.approx(1.959964)
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+def test_two_cases_give_an_interval_from_the_worse_to_the_better(method):
+    found = mean([1.0, 3.0], method=method)
+    assert (found.low, found.high) == (1, 3)
 
 
 def test_cases_without_a_value_are_left_out_of_each_draw():
@@ -85,11 +101,11 @@ def test_resampling_frames_instead_of_cases_would_be_several_times_too_narrow():
 @pytest.mark.parametrize(("skewed", "method"), [(False, "percentile"), (False, "bca"), (True, "bca")])
 def test_intervals_cover_the_truth_in_93_to_97_percent_of_a_thousand_studies(skewed, method):
     rng = np.random.default_rng(11)
-    studies = rng.beta(12, 3, (1000, 60)) if skewed else rng.normal(0.8, 0.05, (1000, 60))
+    studies = rng.beta(12, 3, (1000, 40)) if skewed else rng.normal(0.8, 0.05, (1000, 40))
     expected = 12 / 15 if skewed else 0.8
     covered = 0
     for seed, values in enumerate(studies):
-        found = bootstrap(mean_of(values), 60, seed=seed, method=method)
+        found = bootstrap(mean_of(values), 40, seed=seed, method=method)
         covered += found.low <= expected <= found.high
     assert 930 <= covered <= 970
 
@@ -98,9 +114,9 @@ def test_a_model_exactly_at_the_margin_passes_as_not_inferior_in_two_and_a_half_
     rng = np.random.default_rng(12)
     passed = 0
     for seed in range(1000):
-        reference = rng.normal(0.80, 0.06, 60)
-        new = reference + rng.normal(-0.02, 0.03, 60)
-        found = compare(mean_of(new), mean_of(reference), 60, seed=seed)
+        reference = rng.normal(0.80, 0.06, 40)
+        new = reference + rng.normal(-0.02, 0.03, 40)
+        found = compare(mean_of(new), mean_of(reference), 40, seed=seed)
         passed += not_inferior(found, 0.02)
     assert 15 <= passed <= 35
 

@@ -1,15 +1,26 @@
-"""Predictions of anybody's model against ground truth, both read from folders."""
+"""Phases of folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from surgical_ml.errors import InputError
-from surgical_ml.evaluation.metrics import LabelledCase, PhaseProtocol, PhaseScores, score_phases
+from surgical_ml.evaluation.metrics import (
+    Interval,
+    LabelledCase,
+    PhaseProtocol,
+    PhaseScores,
+    bootstrap,
+    phase_statistic,
+    score_phases,
+)
 from surgical_ml.labels import PHASES, LabelTrack, Vocabulary, pair_tracks, read_phase_folder
 from surgical_ml.workflow import load_protocol
 
 RELAXED = ("official", "corrected")
+
+SEED = 0
+"""Of the bootstrap: the same files give the same intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +30,21 @@ class PhaseEvaluation:
     Attributes:
         procedure: whose phases they are.
         scores: in one convention.
+        intervals: measure -> 95 % of its headline, by resampling cases; empty for a single case.
         notes: what a reader of the numbers should know, a sentence each.
     """
 
     procedure: str
     scores: PhaseScores
+    intervals: dict[str, Interval]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"procedure": self.procedure} | self.scores.to_json() | {"notes": list(self.notes)}
+        values = {"procedure": self.procedure} | self.scores.to_json() | {"notes": list(self.notes)}
+        for measure, interval in self.intervals.items():
+            values[measure]["interval"] = interval.to_json()
+        return values
 
 
 def phase_vocabulary(procedure: str) -> Vocabulary:
@@ -88,7 +104,11 @@ def evaluate_phases(
     notes = _notes("truth", list(truths.values()), as_script) + _notes("prediction", list(found.values()), as_script)
     if sum(scores.left_out):
         notes.append(f"{sum(scores.left_out)} samples without truth were left out")
-    return PhaseEvaluation(vocabulary.name, scores, tuple(notes))
+    intervals = {}
+    if len(pairs) > 1:
+        for measure in ("accuracy", *scores.summaries):
+            intervals[measure] = bootstrap(phase_statistic(scores, measure), len(pairs), seed=SEED)
+    return PhaseEvaluation(vocabulary.name, scores, intervals, tuple(notes))
 
 
 def _notes(what: str, tracks: list[LabelTrack], as_script: bool) -> list[str]:
