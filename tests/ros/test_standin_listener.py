@@ -158,6 +158,8 @@ def test_an_advisory_counts_once_for_each_announcement(scene):
     scene.advise(mismatch(announced_s=9))
     [first, second] = scene.listener.summary()["procedural"]
     assert first["reason"] == second["reason"] == WHOLE_REASON
+    [line] = [line for line in scene.listener.summary_in_words() if "tool-mismatch" in line]
+    assert line.endswith(f"({WHOLE_REASON}), 2 times")
 
 
 def test_what_the_watchdog_and_the_assistant_list_is_kept_apart(scene):

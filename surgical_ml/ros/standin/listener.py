@@ -181,9 +181,13 @@ class Listener:
         for kind in ("procedural", "technical"):
             found = [one for one in self.advisories if one.kind == kind]
             lines.append(f"{kind} advisories: {len(found)}")
-            lines += [
-                f"  {one.sender}: {one.priority} {one.code} {one.subject}: {one.text} ({one.reason})" for one in found
-            ]
+            times = Counter((one.sender, one.priority, one.code, one.subject, one.text) for one in found)
+            for (sender, priority, code, subject, text), count in times.items():
+                reason = next(
+                    one.reason for one in found if (one.sender, one.code, one.subject) == (sender, code, subject)
+                )
+                again = f", {count} times" if count > 1 else ""
+                lines.append(f"  {sender}: {priority} {code} {subject}: {text} ({reason}){again}")
         lines.append("messages: " + (", ".join(f"{topic} {n}" for topic, n in sorted(self.counts.items())) or "none"))
         if self.events:
             lines.append("events: " + ", ".join(f"{name} {n}" for name, n in sorted(self.events.items())))
