@@ -98,8 +98,8 @@ def _tip(heat: Grid2, box: tuple[int, int, int, int], threshold: float) -> tuple
     peak = float(heat[y, x])
     if peak < threshold:
         return None, 0
-    ys, xs = slice(max(0, y - 1), y + 2), slice(max(0, x - 1), x + 2)
-    weight = heat[ys, xs].astype(np.float64)
+    ys, xs = slice(max(0, y - 1), min(rows, y + 2)), slice(max(0, x - 1), min(columns, x + 2))
+    weight = np.maximum(heat[ys, xs], 0.0).astype(np.float64)
     grid_y, grid_x = np.mgrid[ys, xs]
     total = float(weight.sum())
     return (float((weight * grid_x).sum() / total), float((weight * grid_y).sum() / total)), _ppm(peak)
