@@ -54,32 +54,48 @@ def write_event(event: Event) -> dict[str, Any]:
     return values
 
 
+_FIELDS: dict[str, dict[str, type]] = {
+    FRAME: {"index": int},
+    TICK: {},
+    ROBOT_STATE: {"source": str, "valid": bool, "values": list},
+    OPERATOR_ACTION: {"action": str, "actor": str, "code": str, "subject": str},
+    RECORD_FAILURE: {"seq": int, "what": str},
+}
+
+
 def read_event(values: Mapping[str, Any]) -> Tick | RobotState | OperatorAction | RecordFailure | None:
     """The event that was written; None for a frame, whose pixels are elsewhere.
 
     Raises:
-        ValueError: the kind is unknown, or a value of it is missing.
+        ValueError: the kind is unknown, or a value of it is missing or not what it must be.
     """
-    kind, stamp_ns = values.get("kind"), values.get("stamp_ns")
-    if not isinstance(stamp_ns, int):
-        raise ValueError(f"event {kind}: expected an integer stamp_ns, found {stamp_ns!r}")
-    try:
-        match kind:
-            case "frame":
-                return None
-            case "tick":
-                return Tick(stamp_ns)
-            case "robot-state":
-                pairs = tuple((str(key), str(value)) for key, value in values["values"])
-                return RobotState(stamp_ns, values["source"], values["valid"], pairs)
-            case "operator-action":
-                action = Action(values["action"])
-                return OperatorAction(stamp_ns, action, values["actor"], values["code"], values["subject"])
-            case "record-failure":
-                return RecordFailure(stamp_ns, values["seq"], values["what"])
-    except KeyError as error:
-        raise ValueError(f"event {kind}: expected {error.args[0]}, found none") from error
-    raise ValueError(f"event: expected a known kind, found {kind!r}")
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise ValueError(f"event: expected a known kind, found {kind!r}")
+    for name, wanted in ({"stamp_ns": int} | _FIELDS[kind]).items():
+        if type(values.get(name)) is not wanted:
+            found = repr(values[name]) if name in values else "none"
+            raise ValueError(f"event {kind}: {name}: expected {wanted.__name__}, found {found}")
+    stamp_ns: int = values["stamp_ns"]
+    match kind:
+        case "tick":
+            return Tick(stamp_ns)
+        case "robot-state":
+            return RobotState(stamp_ns, values["source"], values["valid"], _pairs(values["values"]))
+        case "operator-action":
+            action = Action(values["action"])
+            return OperatorAction(stamp_ns, action, values["actor"], values["code"], values["subject"])
+        case "record-failure":
+            return RecordFailure(stamp_ns, values["seq"], values["what"])
+    return None
+
+
+def _pairs(values: list[Any]) -> tuple[tuple[str, str], ...]:
+    """A robot's fields, name and text."""
+    for pair in values:
+        if not isinstance(pair, list) or [type(part) for part in pair] != [str, str]:
+            raise ValueError(f"event {ROBOT_STATE}: values: expected pairs of texts, found {pair!r}")
+    return tuple((name, text) for name, text in values)
 
 
 def write_observation(seen: Observation) -> dict[str, Any]:
