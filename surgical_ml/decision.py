@@ -1,6 +1,6 @@
 """What a `Session` answers to one event."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from surgical_ml.audit import Ticket
@@ -88,15 +88,15 @@ class Decision:
                 }
                 for track in self.instruments
             ],
-            "guidance": None if self.guidance is None else _plain(asdict(self.guidance)),
-            "advisories": [_plain(asdict(advisory)) for advisory in self.advisories],
+            "guidance": None if self.guidance is None else _plain(self.guidance),
+            "advisories": [_plain(advisory) for advisory in self.advisories],
         }
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, so that what is written equals what is read."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    """Data classes as objects and tuples as lists, so that what is written equals what is read."""
+    if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     return value
