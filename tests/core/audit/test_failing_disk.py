@@ -83,7 +83,7 @@ def test_a_disk_that_stays_broken_settles_every_ticket_with_the_reason(tmp_path,
     goes_on(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.integers(1, 30), FAULTS, max_size=4),
     st.lists(st.booleans(), min_size=1, max_size=25),

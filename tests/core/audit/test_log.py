@@ -1,12 +1,11 @@
 """A log that nothing goes wrong with: what is appended is read, in order, across segments and writers."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_faults import RecordingDisk, entries, open_log, segment_paths
 
@@ -19,10 +18,10 @@ BODIES = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=3), max_size=4
 NAMES = st.text(max_size=10)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES, BODIES, st.booleans()), max_size=20), st.integers(300, 3000))
-def test_what_is_appended_is_read_in_order(tmp_path, given_entries, segment_bytes):
-    folder = tmp_path / "log"
+def test_what_is_appended_is_read_in_order(tmp_path_factory, given_entries, segment_bytes):
+    folder = tmp_path_factory.mktemp("log")
     with AuditWriter(folder, segment_bytes=segment_bytes, boot="this one") as writer:
         for number, (kind, case, actor, body, urgent) in enumerate(given_entries):
             ticket = writer.append(kind, body, case=case, actor=actor, urgent=urgent)
@@ -33,7 +32,6 @@ def test_what_is_appended_is_read_in_order(tmp_path, given_entries, segment_byte
     assert report.ok
     assert not report.torn_tail
     assert report.entries == len(given_entries)
-    shutil.rmtree(folder)
 
 
 def test_an_entry_says_when_by_both_clocks_and_which_boot(tmp_path):

@@ -101,7 +101,7 @@ def batches(tmp_path_factory):
     return header, [(at, data, sum(counts[:k])) for k, (at, data) in enumerate(written)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_part_of_the_last_batch_a_power_cut_leaves_the_log_goes_on(tmp_path_factory, batches, data):
     """Sectors of what was not flushed reach the disk in any order, or not at all."""

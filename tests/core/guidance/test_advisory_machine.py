@@ -115,7 +115,7 @@ class AdvisoryLife(RuleBasedStateMachine):
             assert one.announced_ns >= one.onset_ns
 
 
-AdvisoryLife.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+AdvisoryLife.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestAdvisoryLife = AdvisoryLife.TestCase
 
 

@@ -149,7 +149,7 @@ EVENTS = st.builds(
 RUNS = st.lists(st.tuples(EVENTS, st.integers(0, 250 * MS), st.integers(1, 40)), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RUNS)
 def test_whatever_happens_nothing_is_shown_without_a_second_of_good_input_and_a_fresh_frame(runs):
     gate, now = Gate(PERIOD), 0
@@ -189,7 +189,7 @@ def test_whatever_happens_nothing_is_shown_without_a_second_of_good_input_and_a_
             assert (view.state is GateState.FAULT) == (view.validity is Validity.FAULT)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(RUNS, st.integers(0, 10**15))
 def test_the_gate_knows_only_differences_of_time(runs, start_ns):
     """A case that begins at another stamp is answered alike."""

@@ -26,7 +26,7 @@ def is_belief(one: PhaseFilter) -> bool:
     return all(math.isfinite(v) and v >= 0 for v in values) and abs(sum(values) - 1) < 1e-6
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(
@@ -109,7 +109,7 @@ def test_frames_that_prefer_nothing_establish_nothing():
 
 
 @given(st.sampled_from(NAMES), st.sampled_from(NAMES), st.integers(0, 20_000), st.integers(0, 20_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_single_odd_frame_changes_no_phase_whatever_gap_surrounds_it(first, odd, before_s, after_s):
     case = WatchedCase()
     case.show(4, first)

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
@@ -39,10 +39,10 @@ def protocols(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(protocols())
-def test_a_protocol_that_is_written_is_read_back(tmp_path, values):
-    path = tmp_path / "one.yaml"
+def test_a_protocol_that_is_written_is_read_back(tmp_path_factory, values):
+    path = tmp_path_factory.getbasetemp() / "one.yaml"
     path.write_text(yaml.safe_dump(values, allow_unicode=True), "utf-8")
     first = load_protocol(path)
     path.write_text(yaml.safe_dump(first.model_dump(mode="json", by_alias=True)), "utf-8")
@@ -112,10 +112,9 @@ def test_what_is_no_yaml_is_told_in_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
-def test_any_file_is_a_protocol_or_an_input_error(tmp_path, content):
-    path = tmp_path / "any.yaml"
+def test_any_file_is_a_protocol_or_an_input_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError):
         load_protocol(path)
