@@ -146,8 +146,8 @@ def test_an_advisory_is_said_with_its_whole_reason_when_it_comes_changes_and_goe
     scene.advise()
     said = "medium procedural tool-mismatch scissors from assistant: Unexpected instrument: scissors during preparation"
     assert scene.lines[1:] == [
-        f"advisory ON: {said} ({WHOLE_REASON})",
-        f"advisory LATCHED: {said} ({WHOLE_REASON})",
+        f"advisory ON: {said}; reason: {WHOLE_REASON}",
+        f"advisory LATCHED: {said}; reason: {WHOLE_REASON}",
         "advisory gone: tool-mismatch scissors from assistant; nothing follows from that",
     ]
 
@@ -159,7 +159,7 @@ def test_an_advisory_counts_once_for_each_announcement(scene):
     [first, second] = scene.listener.summary()["procedural"]
     assert first["reason"] == second["reason"] == WHOLE_REASON
     [line] = [line for line in scene.listener.summary_in_words() if "tool-mismatch" in line]
-    assert line.endswith(f"({WHOLE_REASON}), 2 times")
+    assert line.endswith(f", 2 times; reason: {WHOLE_REASON}")
 
 
 def test_what_the_watchdog_and_the_assistant_list_is_kept_apart(scene):

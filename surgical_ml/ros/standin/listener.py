@@ -187,7 +187,7 @@ class Listener:
                     one.reason for one in found if (one.sender, one.code, one.subject) == (sender, code, subject)
                 )
                 again = f", {count} times" if count > 1 else ""
-                lines.append(f"  {sender}: {priority} {code} {subject}: {text} ({reason}){again}")
+                lines.append(f"  {sender}: {priority} {code} {subject}: {text}{again}; reason: {reason}")
         lines.append("messages: " + (", ".join(f"{topic} {n}" for topic, n in sorted(self.counts.items())) or "none"))
         if self.events:
             lines.append("events: " + ", ".join(f"{name} {n}" for name, n in sorted(self.events.items())))
@@ -281,7 +281,7 @@ class Listener:
         presence = PRESENCE.get(one.presence, str(one.presence))
         kind, priority = KIND.get(one.kind, str(one.kind)), PRIORITY.get(one.priority, str(one.priority))
         self._say(
-            f"advisory {presence}: {priority} {kind} {one.code} {one.subject} from {sender}: {one.text} ({reason})"
+            f"advisory {presence}: {priority} {kind} {one.code} {one.subject} from {sender}: {one.text}; reason: {reason}"
         )
         if before is None or before.announced != one.announced:
             self.advisories.append(Heard(sender, one.code, one.subject, kind, priority, one.text, reason))
