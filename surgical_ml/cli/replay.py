@@ -16,7 +16,7 @@ def replay(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the case, or of the case folders of several; new or empty.")],
     procedure: Annotated[str | None, typer.Option(help="Shipped protocol, or protocol file.")] = None,
-    model: Annotated[str | None, typer.Option(help="Shipped model name[/version], or model folder.")] = None,
+    model: Annotated[str | None, typer.Option(help="Shipped model by name or name/version, or model folder.")] = None,
     engine: Annotated[str | None, typer.Option(help="Runtime of the networks.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Camera calibration file.")] = None,
     config: Annotated[Path | None, typer.Option(help="Case configuration (YAML); options here override it.")] = None,

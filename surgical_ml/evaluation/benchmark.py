@@ -55,7 +55,7 @@ class StageTime:
     @classmethod
     def of(cls, values: list[int]) -> "StageTime":
         """The percentiles of at least one value."""
-        return cls(*(int(value) for value in np.percentile(values, (50, 95, 100), method="nearest")))
+        return cls(*(int(value) for value in np.percentile(values, (50, 95, 100), method="lower")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +262,16 @@ def _render(path: Path, frames: int) -> Path:
 @contextmanager
 def _on_cores(number: int) -> Iterator[int]:
     """Keep this thread, and those it starts, to so many of the cores that it may use; how many they are."""
-    before = os.sched_getaffinity(0)
+    before, threads = os.sched_getaffinity(0), cv2.getNumThreads()
     chosen = set(sorted(before)[:number])
     os.sched_setaffinity(0, chosen)
+    # The threads that OpenCV keeps were made before, and stay where they were.
+    cv2.setNumThreads(len(chosen))
     try:
         yield len(chosen)
     finally:
         os.sched_setaffinity(0, before)
+        cv2.setNumThreads(threads)
 
 
 def _cpu() -> str:

@@ -173,7 +173,7 @@ def test_segments_of_phase_files_are_scored_too(evaluate, folders):
     status, out, _ = evaluate("gestures", *folders({"video01": LABELS}, {"video01": LABELS}), "--fps", 1)
     assert status == 0
     assert "edit              100.00" in out
-    assert "6 transitions, held 2 s: median 0.0 s" in out
+    assert "6 transitions, held 2 s: median 0.00 s" in out
 
 
 def test_the_command_runs_from_a_shell(tmp_path):
