@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,11 +51,13 @@ class CaseFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._decisions.close()
-        if self._timings is not None:
-            self._timings.close()
-        if self._video is not None:
-            self._video.release()
+        # Each is closed, whatever a full disk makes of the others.
+        with ExitStack() as left:
+            left.callback(self._decisions.close)
+            if self._timings is not None:
+                left.callback(self._timings.close)
+            if self._video is not None:
+                left.callback(self._video.release)
 
     def name_classes(self, names: tuple[str, ...]) -> None:
         """Say what the ids of the masks mean, in `masks/classes.json`."""
