@@ -103,8 +103,8 @@ def gestures(
     lines.append("all segments in one pool: " + ", ".join(f"{m} {value:.2f}" for m, value in scores.pooled_f1.items()))
     latency = values["latency_s"]
     lines.append(
-        f"latency of {latency['transitions']} transitions, held {hold_s:g} s: median {latency['median']} s, "
-        f"p90 {latency['p90']} s, {latency['misses']} missed"
+        f"latency of {latency['transitions']} transitions, held {hold_s:g} s: median {_digits(latency['median'])} "
+        f"s, p90 {_digits(latency['p90'])} s, {latency['misses']} missed"
     )
     _report(values, lines, json_file)
 
@@ -138,8 +138,8 @@ def segmentation(
         f"ISI IoU        {scores.isi_iou:.4f}",
         f"mean-class IoU {scores.mean_class_iou:.4f}",
         f"cumulative IoU {scores.cumulative_iou:.4f}",
-        "mean over classes: " + ", ".join(f"{m} {values[m]}" for m in scores.class_values if m != "iou"),
-        f"flicker, as a ratio to the truth's own: {values['flicker_ratio']}",
+        "mean over classes: " + ", ".join(f"{m} {_digits(values[m], 4)}" for m in scores.class_values if m != "iou"),
+        f"flicker, as a ratio to the truth's own: {_digits(values['flicker_ratio'])}",
     ]
     _report(values, lines, json_file)
 
@@ -177,8 +177,8 @@ def tools(
     if done.tips is not None:
         tips = values["tips"]
         lines.append(
-            f"tips, {tips['protocol']}: {tips['pck']['mean']} %, median {tips['median_px']} px, {tips['truths']} true, "
-            f"{tips['missing']} missing, {tips['extra']} extra"
+            f"tips, {tips['protocol']}: {_digits(tips['pck']['mean'])} %, median {_digits(tips['median_px'])} px, "
+            f"{tips['truths']} true, {tips['missing']} missing, {tips['extra']} extra"
         )
     _report(values, lines, json_file)
 
@@ -211,7 +211,7 @@ def deviations(labels: Labels, predictions: Predictions, json_file: JsonFile = N
         f"sensitivity {scores.sensitivity}",
         f"precision   {scores.precision}",
         f"F1          {scores.f1}",
-        f"delay of {delay['events']} deviations: median {delay['median']} s, p95 {delay['p95']} s",
+        f"delay of {delay['events']} deviations: median {_digits(delay['median'])} s, p95 {_digits(delay['p95'])} s",
         f"false advisories per hour in {scores.clean_hours:.2f} hours without deviations: "
         + (", ".join(f"{name} {rate:.2f}" for name, rate in scores.false_per_hour.items()) or "none"),
         *(
@@ -230,6 +230,11 @@ def _table(head: str, names: tuple[str, ...], columns: dict[str, Any], digits: i
     for k, name in enumerate(names):
         rows.append(f"{name:{width}}" + "".join(f"{float(values[k]):12.{digits}f}" for values in columns.values()))
     return rows
+
+
+def _digits(value: float | str, digits: int = 2) -> str:
+    """A number as JSON holds it, `Inf` and `NaN` included, rounded for people."""
+    return f"{float(value):.{digits}f}"
 
 
 def _report(values: dict[str, Any], lines: list[str], json_file: Path | None) -> None:

@@ -194,10 +194,10 @@ def calibration(truth: Labels, probabilities: Numbers) -> Calibration:
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
     counts, accuracy, stated = _binned(confidence, right)
-    one_class = []
-    for c in range(classes):
-        members, frequency, mean = _binned(probabilities[:, c], (truth == c).astype(np.float64))
-        one_class.append(_gap(members, frequency, mean))
+    one_class = [
+        _gap(*_binned(np.ascontiguousarray(probabilities[:, c]), (truth == c).astype(np.float64)))
+        for c in range(classes)
+    ]
     true = probabilities[np.arange(n), truth]
     risks = selective_risk(confidence, 1 - right)
     return Calibration(
@@ -222,7 +222,7 @@ def selective_risk(confidence: Numbers, errors: Numbers) -> Numbers:
     Returns:
         (n,).
     """
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(confidence)[::-1]
     ranked = confidence[order]
     group = np.concatenate(([0], np.cumsum(np.diff(ranked) != 0)))
     shared = np.bincount(group, errors[order]) / np.bincount(group)

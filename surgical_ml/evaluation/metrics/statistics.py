@@ -42,7 +42,7 @@ class Interval:
     """An estimate with its interval.
 
     Attributes:
-        estimate, low, high: NaN where undefined.
+        estimate, low, high: NaN where undefined; a single case has an estimate and no interval.
         level: of the interval, 0.95.
         method: `bca` or `percentile`.
         draws: bootstrap draws that had a value; others are left out.
@@ -303,7 +303,7 @@ def _interval(statistic: Statistic, n: int, values: Numbers, method: Method, lev
     """The interval of drawn values, those without a value left out."""
     estimate = float(statistic(np.arange(n)[None])[0])
     values = values[~np.isnan(values)]
-    if math.isnan(estimate) or len(values) == 0:
+    if n < 2 or math.isnan(estimate) or len(values) == 0:
         return Interval(estimate, math.nan, math.nan, level, method, len(values), n)
     bound = widened_quantile(level, n)
     if method == "bca":
@@ -327,11 +327,9 @@ def widened_quantile(level: float, n: int) -> float:
 
     Args:
         level: of the interval, such as 0.95.
-        n: cases; a single one is not widened.
+        n: cases, two or more.
     """
     z = _NORMAL.inv_cdf((1 + level) / 2)
-    if n < 2:
-        return z
     # Student's t by its expansion in powers of 1 / degrees of freedom (Abramowitz and Stegun 26.7.5)
     f = n - 1
     t = (
@@ -346,7 +344,7 @@ def widened_quantile(level: float, n: int) -> float:
 def _bca_levels(statistic: Statistic, n: int, estimate: float, values: Numbers, bound: float) -> list[float]:
     """Levels of the percentile interval between normal quantiles -bound and bound, moved for bias and acceleration."""
     below = (float((values < estimate).sum()) + float((values <= estimate).sum())) / 2 / len(values)
-    if n < 2 or not 0 < below < 1:
+    if not 0 < below < 1:
         return [_NORMAL.cdf(-bound), _NORMAL.cdf(bound)]
     bias = _NORMAL.inv_cdf(below)
     left = _without_each(statistic, n)

@@ -43,7 +43,9 @@ class Summary:
     def __str__(self) -> str:
         mean = f"{self.mean:.2f}"
         worst = "" if self.worst is None else f", worst {self.worst:.2f}, worst tenth {self.cvar10:.2f}"
-        return mean if self.sd is None else f"{mean} +- {self.sd:.2f} (sd over {self.n} {self.over}{worst})"
+        if self.sd is None or self.n < 2:
+            return mean
+        return f"{mean} +- {self.sd:.2f} (sd over {self.n} {self.over}{worst})"
 
 
 def summarise(values: Numbers, over: str, *, worse: Literal["low", "high"] = "low") -> Summary:

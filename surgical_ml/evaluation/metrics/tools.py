@@ -145,7 +145,7 @@ def average_precision(truth: Presence, scores: Numbers) -> float:
     positives = int(truth.sum())
     if positives == 0:
         return math.nan
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(scores)[::-1]
     ranked = scores[order]
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     hits = np.cumsum(truth[order])[last]
