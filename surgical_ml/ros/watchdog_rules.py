@@ -21,6 +21,10 @@ HOLD_NS = 50 * MS
 """After it slept, it waits for what has arrived meanwhile before it accuses anyone."""
 
 
+NEXT_FEW = 3
+"""The first message of a process that only slept may be overwritten by its next before anyone reads it."""
+
+
 class Code(StrEnum):
     """What the watchdog announces, most serious first."""
 
@@ -195,6 +199,7 @@ class WatchdogRules:
         self._restarted_ns: int | None = None
         self._alive = True
         self._asked_ns = self._held_until_ns = started_ns
+        self._slept_ns = 0  # by the watchdog itself, since the latest status
         self._late = False
         self._active: dict[Code, Finding] = {}
         self._judgement = Judgement("starting", "", ())
@@ -212,6 +217,8 @@ class WatchdogRules:
     def judge(self, now_ns: int) -> Judgement:
         """What there is to say at `now_ns`; equal to the last answer while nothing has changed."""
         late = now_ns - self._asked_ns > LATE_NS
+        if late:
+            self._slept_ns += now_ns - self._asked_ns
         if late and not self._late:
             self._held_until_ns = now_ns + HOLD_NS
         self._late = late or now_ns < self._held_until_ns
@@ -238,11 +245,14 @@ class WatchdogRules:
 
     def _take_status(self, now_ns: int, status: StatusSeen) -> None:
         before, self._status = self._status, status
-        after_gap = now_ns - self._status_ns > self._limits.status_ms * MS
-        if before is None or after_gap:
+        gap_ns = now_ns - self._status_ns
+        if before is None or gap_ns > self._limits.status_ms * MS:
             self._status_since_ns = now_ns
-        self._status_ns = now_ns
+        # What the watchdog missed in its own sleep is no gap of the assistant's.
+        asleep_ns = now_ns - self._asked_ns if now_ns - self._asked_ns > LATE_NS else 0
+        after_gap = gap_ns - self._slept_ns - asleep_ns > self._limits.status_ms * MS
         restarted = before is not None and fell_back(before, status, after_gap)
+        self._status_ns, self._slept_ns = now_ns, 0
         if restarted:
             self._restarted_ns = now_ns
         if status.case_id:
@@ -387,10 +397,16 @@ def fell_back(before: StatusSeen, now: StatusSeen, after_gap: bool) -> bool:
     """Whether a status comes from another run of the assistant than the one before it.
 
     A writer counts its messages from 1, so that a lower number is another writer's; so is a lower decision in the same
-    case. A new writer that was found late may have passed the old one's number: then a case that has vanished behind a
-    gap is the sign, unless the message is the very next one of the same writer, which only slept.
+    case. A new writer that was found late may have passed the old one's number: behind a gap, a number that does not
+    follow is another writer's, while a process that only slept goes on where it was. Where the middleware does not
+    count, a case that has vanished behind a gap is the sign.
+
+    Args:
+        before, now: two messages, one received after the other.
+        after_gap: longer than a status may be missing passed between them, not counting the receiver's own sleep.
     """
     if 0 < now.written <= before.written or (now.case_id == before.case_id != "" and now.seq < before.seq):
         return True
-    slept = before.written > 0 and now.written == before.written + 1
-    return after_gap and before.case_id != "" and now.case_id == "" and not slept
+    if now.written == 0:
+        return after_gap and before.case_id != "" and now.case_id == ""
+    return after_gap and now.written - before.written > NEXT_FEW

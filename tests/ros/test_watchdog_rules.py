@@ -292,19 +292,43 @@ def test_a_clean_end_of_which_one_message_was_lost_is_no_restart(running):
     assert running.judgement == Judgement("no-case", "", ())
 
 
-def test_a_writer_that_was_found_late_is_still_known_as_another_one(running):
+@pytest.mark.parametrize(("case_id", "told"), [("", {Code.RESTARTED, Code.SILENT}), ("case-1", {Code.RESTARTED})])
+def test_a_writer_that_was_found_late_is_still_known_as_another_one(running, case_id, told):
     running.pass_ms(3_000)
-    running.restart()
-    running.written = 500
-    running.pass_ms(2_000, status=True)
-    assert running.codes == {Code.RESTARTED, Code.SILENT}
+    running.restart(case_id)
+    running.written = running.frame = 500
+    running.pass_ms(2_000, frames=True, status=True)
+    assert running.codes == told
 
 
-def test_a_process_that_only_slept_has_not_restarted(running):
+@pytest.mark.parametrize("overwritten", [0, 1])
+def test_a_process_that_only_slept_has_not_restarted(running, overwritten):
     running.pass_ms(3_000)
     running.case_id = ""
+    running.written += overwritten
     running.pass_ms(2_000, status=True)
     assert running.judgement == Judgement("no-case", "", ())
+
+
+def test_a_short_sleep_of_the_watchdog_does_not_hide_a_restart(running):
+    running.pass_ms(2_000)
+    running.now_ns += 500 * MS
+    running.restart("case-1")
+    running.written = running.frame = 500
+    running.pass_ms(1_500, frames=True, status=True)
+    assert running.codes == {Code.RESTARTED}
+
+
+@pytest.mark.parametrize("hears_first", [True, False])
+def test_what_a_watchdog_missed_in_its_own_sleep_is_no_restart(running, hears_first):
+    running.now_ns += 5_000 * MS
+    running.written += 50
+    if not hears_first:
+        running.rules.judge(running.now_ns)
+    running.judge_frame()
+    running.say_status()
+    running.pass_ms(2_000, frames=True, status=True)
+    assert running.codes == set()
 
 
 def test_two_first_messages_are_of_two_runs():
@@ -321,6 +345,17 @@ def test_without_numbers_from_the_middleware_a_decision_that_falls_back_is_a_res
     scene.rules.take(scene.now_ns, StatusSeen(3, "case-1"))
     scene.pass_ms(50)
     assert scene.codes == {Code.RESTARTED}
+
+
+@pytest.mark.parametrize(("case_id", "told"), [("", {Code.RESTARTED, Code.SILENT}), ("case-1", set())])
+def test_without_numbers_a_case_that_has_vanished_behind_a_gap_is_the_sign_of_a_restart(case_id, told):
+    scene = Scene()
+    scene.rules.take(scene.now_ns, StatusSeen(0, "case-1"))
+    scene.pass_ms(2_000, frames=True)
+    for _ in range(30):
+        scene.rules.take(scene.now_ns, StatusSeen(0, case_id))
+        scene.pass_ms(50, frames=True)
+    assert scene.codes == told
 
 
 def test_a_second_restart_is_announced_anew(running):
