@@ -24,7 +24,7 @@ from surgical_ml.labels.masks import (
 )
 from surgical_ml.labels.phase_text import read_phase_text, read_phase_text_as_script
 from surgical_ml.labels.score_text import ScoreTrack, read_score_matrix, read_tool_text
-from surgical_ml.labels.track import LabelTrack, check_frames
+from surgical_ml.labels.track import LabelTrack, check_even, check_rate
 from surgical_ml.labels.triplets import (
     TripletPrediction,
     TripletVideo,
@@ -49,7 +49,8 @@ __all__ = [
     "TripletPrediction",
     "TripletVideo",
     "Vocabulary",
-    "check_frames",
+    "check_even",
+    "check_rate",
     "check_same_cases",
     "find_cases",
     "member",

@@ -8,7 +8,7 @@ from surgical_ml.errors import InputError
 from surgical_ml.labels.decisions import read_decided_phases
 from surgical_ml.labels.intervals import read_multibypass140, sampled_phases
 from surgical_ml.labels.phase_text import read_phase_text, read_phase_text_as_script
-from surgical_ml.labels.track import LabelTrack, check_frames
+from surgical_ml.labels.track import LabelTrack, check_even, check_rate
 from surgical_ml.labels.vocabulary import MULTIBYPASS140_PHASES, Vocabulary
 
 PHASE_LAYOUTS = {
@@ -62,13 +62,13 @@ def read_phase_folder(
         folder: in one of `PHASE_LAYOUTS`.
         vocabulary: of the phases.
         fps: samples/s, as declared.
-        as_script: read text files as the field's MATLAB evaluation does.
+        as_script: read text files as the field's MATLAB evaluation does, which does not mind a gap.
 
     Returns:
         Case -> track.
 
     Raises:
-        InputError: what `find_cases` and the readers refuse, or frame numbers that contradict the rate.
+        InputError: what `find_cases` and the readers refuse, or frame numbers with gaps or that contradict the rate.
     """
     layout, cases = find_cases(folder, PHASE_LAYOUTS)
     tracks = {}
@@ -83,7 +83,9 @@ def read_phase_folder(
             tracks[case] = read_phase_text_as_script(path, vocabulary, case)
         else:
             tracks[case] = read_phase_text(path, vocabulary, case)
-        check_frames(tracks[case].frames, fps, path)
+        check_rate(tracks[case].frames, fps, path)
+        if not as_script:
+            check_even(tracks[case].frames, path)
     return tracks
 
 

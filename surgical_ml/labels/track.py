@@ -39,7 +39,7 @@ class LabelTrack:
     unmatched: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def check_frames(frames: npt.NDArray[np.int64], fps: float, path: Path) -> None:
+def check_rate(frames: npt.NDArray[np.int64], fps: float, path: Path) -> None:
     """Refuse frame numbers that contradict a declared rate.
 
     Numbers that count 0, 1, 2 fit any rate up to the length of the longest operation. Any other step says how many
@@ -51,8 +51,7 @@ def check_frames(frames: npt.NDArray[np.int64], fps: float, path: Path) -> None:
         path: of their file, for the error.
 
     Raises:
-        InputError: the numbers do not rise by even steps (a step may be off by one, as 29.97 frames/s makes it), or
-            contradict the rate.
+        InputError: the rate is not above 0, or the numbers contradict it.
     """
     if not (np.isfinite(fps) and fps > 0):
         raise InputError("fps", "samples per second, above 0", str(fps))
@@ -61,14 +60,28 @@ def check_frames(frames: npt.NDArray[np.int64], fps: float, path: Path) -> None:
         raise InputError(path, f"a case of at most {LONGEST_CASE_S // 3600} hours at {fps:g} samples/s", found)
     if len(frames) < 2:
         return
-    steps = np.diff(frames)
-    step = int(np.median(steps))
-    jitter = 1 if step > 2 else 0
-    odd = (steps < 1) | (np.abs(steps - step) > jitter)
-    if odd.any():
-        k = int(odd.argmax())
-        raise InputError(path, f"frame numbers that rise by {max(step, 1)}", f"{frames[k + 1]} after {frames[k]}")
+    step = int(np.median(np.diff(frames)))
     video_fps = float(frames[-1] - frames[0]) / (len(frames) - 1) * fps
     if step > 1 and not SLOWEST_VIDEO_FPS <= video_fps <= FASTEST_VIDEO_FPS:
         found = f"every {step}th frame of the video, which would have {video_fps:g} frames/s"
         raise InputError(path, f"samples at the declared {fps:g}/s", found)
+
+
+def check_even(frames: npt.NDArray[np.int64], path: Path) -> None:
+    """Refuse frame numbers that repeat, fall or skip; a step may be off by one, as 29.97 frames/s makes it.
+
+    Args:
+        frames: (n,).
+        path: of their file, for the error.
+
+    Raises:
+        InputError: the numbers do not rise by even steps.
+    """
+    if len(frames) < 2:
+        return
+    steps = np.diff(frames)
+    step = int(np.median(steps))
+    odd = (steps < 1) | (np.abs(steps - step) > (1 if step > 2 else 0))
+    if odd.any():
+        k = int(odd.argmax())
+        raise InputError(path, f"frame numbers that rise by {max(step, 1)}", f"{frames[k + 1]} after {frames[k]}")

@@ -13,7 +13,8 @@ from surgical_ml.evaluation.metrics import UNDEFINED as UNDEFINED_IN_METRICS
 from surgical_ml.labels import (
     PHASES,
     UNDEFINED,
-    check_frames,
+    check_even,
+    check_rate,
     pair_tracks,
     read_multibypass140,
     read_phase_folder,
@@ -120,34 +121,43 @@ def frames(step, n=100, start=0):
 
 @pytest.mark.parametrize(("step", "fps"), [(1, 25), (1, 1), (1, 2), (25, 1), (5, 5), (30, 1), (12, 2), (125, 0.2)])
 def test_frame_numbers_of_a_plausible_video_fit_the_declared_rate(step, fps):
-    check_frames(frames(step), fps, Path("video"))
+    check_rate(frames(step), fps, Path("video"))
 
 
 @pytest.mark.parametrize(("step", "fps", "video"), [(25, 25, 625), (5, 1, 5), (25, 5, 125)])
 def test_frame_numbers_that_need_an_impossible_video_contradict_the_rate(step, fps, video):
     with pytest.raises(InputError, match=rf"declared {fps}/s, found every {step}th frame .* {video} frames/s"):
-        check_frames(frames(step), fps, Path("video"))
+        check_rate(frames(step), fps, Path("video"))
 
 
 def test_labels_at_25_a_second_read_at_one_a_second_make_an_impossibly_long_case():
     with pytest.raises(InputError, match=r"expected a case of at most 12 hours at 1 samples/s, found 57000 samples"):
-        check_frames(frames(1, 57_000), 1, Path("video"))
+        check_rate(frames(1, 57_000), 1, Path("video"))
 
 
 def test_one_sample_a_second_of_ntsc_video_may_alternate_its_step():
-    check_frames(np.round(np.arange(100) * 29.97).astype(np.int64), 1, Path("video"))
+    numbers = np.round(np.arange(100) * 29.97).astype(np.int64)
+    check_rate(numbers, 1, Path("video"))
+    check_even(numbers, Path("video"))
 
 
 @pytest.mark.parametrize("numbers", [[0, 1, 1], [0, 2, 1], [0, 25, 75, 100, 125], [0, 1, 3, 4, 5]])
 def test_frame_numbers_that_repeat_fall_or_skip_are_refused(numbers):
     with pytest.raises(InputError, match="frame numbers that rise by"):
-        check_frames(np.array(numbers), 1, Path("video"))
+        check_even(np.array(numbers), Path("video"))
+
+
+def test_the_script_does_not_mind_a_gap(tmp_path):
+    folder = write_folder(tmp_path / "folder", {"video01": [(0, 0), (25, 0), (50, 0), (99, 0)]})
+    assert len(read_phase_folder(folder, CHOLEC80, 1, as_script=True)["video01"].labels) == 4
+    with pytest.raises(InputError, match="frame numbers that rise by 25, found 99 after 50"):
+        read_phase_folder(folder, CHOLEC80, 1)
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_a_rate_must_be_a_number_above_zero(fps):
     with pytest.raises(InputError, match="above 0"):
-        check_frames(frames(1), fps, Path("video"))
+        check_rate(frames(1), fps, Path("video"))
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
