@@ -27,6 +27,9 @@ PROCEDURES = ("cholecystectomy",)
 _SHARE = np.array([0.06, 0.30, 0.13, 0.25, 0.09, 0.11, 0.06])
 """Share of each phase in an operation: close to what is published for cholecystectomies, the shortest ones stretched."""
 
+LONGEST_S = 86_400.0
+"""A day: no operation is longer."""
+
 _SIGMA = 0.25
 """Spread of the logarithm of a phase's duration."""
 
@@ -159,8 +162,12 @@ def plan_case(
         shortest_phase_s: no phase is shorter.
 
     Raises:
-        InputError: a name is unknown; the message lists those there are.
+        InputError: a name is unknown (the message lists those there are), or a number is out of its range.
     """
+    if seed < 0:
+        raise InputError("seed", "a whole number from 0", str(seed))
+    if not 0 < duration_s <= LONGEST_S:
+        raise InputError("duration", f"seconds in (0, {LONGEST_S:g}]", str(duration_s))
     if procedure not in PROCEDURES:
         raise InputError("procedure", f"one of {list(PROCEDURES)}", procedure)
     if deviation not in ("none", "random", *DEVIATIONS):
@@ -174,9 +181,9 @@ def plan_case(
         kind = str(rng.choice(["none", "tool-mismatch", "tool-mismatch", "order"]))
     order = [0, 1, 2, 3, 4, 5, 6] if rng.random() < 0.7 else [0, 1, 2, 3, 5, 4, 6]
     if kind == "order":
-        # Without clipping the dissection is a departure at its very beginning; so is packing what is still attached.
-        skipped = int(rng.choice([2, 3]))
-        order.remove(skipped)
+        # Dissection without clipping shows at its very beginning. No other phase is skipped: nobody can pack or clean up
+        # what is still attached, and a clip of it would show a bag held to an untouched gallbladder.
+        order.remove(2)
     lengths = _SHARE * duration_s * np.exp(rng.normal(0.0, _SIGMA, len(PHASES)))
     lengths = np.maximum(lengths, shortest_phase_s)
     segments: list[Segment] = []
