@@ -167,6 +167,9 @@ class Assistant(LifecycleNode):
         self._active = False
         self._let_go()
         self._enter(Status.STATE_FAULT, "a transition failed; see the log")
+        if self._crtk is not None:
+            # No timer runs during a transition, and what follows this one hides the fault again.
+            self._crtk.publish()
         return TransitionCallbackReturn.SUCCESS
 
     def start_by_itself(self) -> None:
