@@ -124,7 +124,7 @@ class Field:
         coarse = (max(90, height // 4), max(160, width // 4))
 
         def big(picture: Float) -> Float:
-            return cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+            return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
         self._rough = big(noise(rng, coarse, 6, self.style.roughness))
         self._edge = big(noise(rng, coarse, 4, 0.5))
@@ -160,7 +160,8 @@ class Field:
 
     def _neck(self) -> npt.NDArray[np.float64]:
         reach = 0.92 * self._radii[0]
-        return self._body - reach * np.array([np.cos(self._angle), np.sin(self._angle)])
+        towards = np.array([np.cos(self._angle), np.sin(self._angle)])
+        return np.asarray(self._body - reach * towards, np.float64)
 
     def _paint(self, state: FieldState) -> tuple[Bytes, Bytes]:
         style, height = self.style, self.size[1]
@@ -175,16 +176,18 @@ class Field:
         )
         if state.detached:
             # The bed that the gallbladder leaves behind: raw, and darkened by the hook.
-            bed = self._ellipse(self._body + (0.0, -0.03), 1.05 * self._radii, self._angle) < state.detached / _LEVELS
+            bed = (
+                self._ellipse(self._body + np.array([0.0, -0.03]), 1.05 * self._radii, self._angle)
+                < state.detached / _LEVELS
+            )
             picture[bed] = 0.55 * picture[bed] + 0.45 * np.array([40, 50, 120], np.float32) * light[bed][:, None]
         if not state.bagged:
             self._vessels(picture, mask, state)
             centre = self._body + np.array([0.05, 0.10]) * (state.detached / _LEVELS)
             distance = self._ellipse(centre, self._radii, self._angle) + 0.10 * self._edge
             round_light = np.clip(1.25 - 0.65 * distance, 0.3, 1.3) + 0.05 * self._veins
-            self._fill(
-                picture, mask, distance < 1.0, style.gallbladder, round_light * (0.9 + 0.1 * light), _GALLBLADDER
-            )
+            lit = np.asarray(round_light * (0.9 + 0.1 * light), np.float32)
+            self._fill(picture, mask, distance < 1.0, style.gallbladder, lit, _GALLBLADDER)
         elif state.cut:
             self._vessels(picture, mask, state)
         soft = cv2.GaussianBlur(np.clip(picture, 0, 255).astype(np.uint8), (0, 0), height / 700)
@@ -198,9 +201,9 @@ class Field:
         neck, height = self._neck(), self.size[1]
         for label, colour, start, width in (
             (_DUCT, self.style.duct, neck, 0.030),
-            (_ARTERY, self.style.artery, neck + (0.02, -0.07), 0.018),
+            (_ARTERY, self.style.artery, neck + np.array([0.02, -0.07]), 0.018),
         ):
-            end = self._hilum + (0.0, -0.12 if label == _ARTERY else 0.0)
+            end = self._hilum + np.array([0.0, -0.12 if label == _ARTERY else 0.0])
             share = np.linspace(0.0, freed, 40)[:, None]
             bow = np.concatenate([np.zeros_like(share), np.sin(np.pi * share)], axis=1) * (self._bend + 0.03)
             path = start * (1 - share) + end * share + bow
@@ -236,7 +239,7 @@ class Field:
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         u, v = (cos * x + sin * y) / np.float32(radii[0]), (cos * y - sin * x) / np.float32(radii[1])
         # A pear: narrower towards the neck.
-        return np.sqrt(u * u + v * v * (1.25 - 0.35 * np.clip(u, -1, 1)) ** 2).astype(np.float32)
+        return np.asarray(np.sqrt(u * u + v * v * (1.25 - 0.35 * np.clip(u, -1, 1)) ** 2), np.float32)
 
     @staticmethod
     def _fill(

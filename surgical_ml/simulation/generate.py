@@ -97,7 +97,9 @@ def simulate(
 def _in_parallel(jobs: list[tuple[CasePlan, Path, tuple[int, int], int, bool]], workers: int) -> Iterator[int]:
     """Render cases in processes; gives the number of each when it is complete, in their order."""
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, initializer=_begin_worker)
+    # A forked copy of a process in which OpenCV has threads waits for them for ever.
+    fresh = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=fresh, initializer=_begin_worker)
     try:
         for k, done in enumerate([pool.submit(write_case, *job) for job in jobs]):
             done.result()

@@ -1,6 +1,7 @@
 """Synthetic instruments: shafts that enter from their trocars, and the seven working ends of the Cholec80 tools."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -146,7 +147,7 @@ class _Brush:
     def _pixels(self, points: list[tuple[float, float]]) -> npt.NDArray[np.int32]:
         uv = np.asarray(points, np.float64) * self._width
         xy = self._tip - uv[:, :1] * self._axis + uv[:, 1:] * self._across
-        return np.round(xy * 2**_SHIFT).astype(np.int32)
+        return np.asarray(np.round(xy * 2**_SHIFT), np.int32)
 
     def shadow(self, length: float) -> None:
         """A soft darkening beside the shaft."""
@@ -166,7 +167,7 @@ class _Brush:
     def rod(self, start: float, end: float, thickness: float, colour: tuple[float, ...]) -> None:
         """A round shaft, lit from above."""
         edges = np.linspace(-0.5, 0.5, 7)
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             middle = (low + high) / 2
             shine = (
                 0.55
