@@ -13,6 +13,7 @@ import typer
 
 from surgical_ml.cli.audit import audit
 from surgical_ml.cli.benchmark import benchmark
+from surgical_ml.cli.data import data
 from surgical_ml.cli.doctor import doctor
 from surgical_ml.cli.evaluate import evaluate
 from surgical_ml.cli.replay import replay
@@ -31,6 +32,7 @@ RUN, CHECK, MAKE = "Run cases", "Check", "Make data"
 app.command(rich_help_panel=RUN)(replay)
 app.command(rich_help_panel=MAKE)(simulate)
 app.add_typer(audit, name="audit", rich_help_panel=CHECK)
+app.add_typer(data, name="data", rich_help_panel=CHECK)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=CHECK)
 app.add_typer(benchmark, name="benchmark", rich_help_panel=CHECK)
 app.command(rich_help_panel=CHECK)(doctor)
