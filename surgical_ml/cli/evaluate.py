@@ -128,8 +128,8 @@ def segmentation(
         scores = evaluate_segmentation(labels, predictions, classes=names, truth_format=truth_format, progress=update)
     values = scores.to_json()
     lines = [
-        f"protocol segmentation, {len(scores.videos)} cases, {sum(scores.frames)} frames, surgical_ml {scores.version}; "
-        "shares of 1, hd95 in px",
+        f"protocol segmentation, {len(scores.videos)} cases, {sum(scores.frames)} frames, "
+        f"surgical_ml {scores.version}; shares of 1, hd95 in px",
         f"NaN policy: {scores.nan_policy}",
         "",
         *_table("class", scores.classes, scores.class_values, digits=4),

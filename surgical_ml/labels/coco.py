@@ -173,7 +173,7 @@ def _runs(shape: dict[str, Any], image: CocoImage, where: str) -> Mask:
 
 
 def _unpacked(text: str, where: str) -> list[int]:
-    """COCO's compressed counts: five bits and a continuation bit a character; from the fourth on, less the one but last."""
+    """COCO's compressed counts: five bits and a bit to go on a character; from the fourth on, less the one but last."""
     counts: list[int] = []
     value, shift = 0, 0
     for character in text:

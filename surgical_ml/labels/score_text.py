@@ -1,4 +1,4 @@
-"""Presence or scores of classes on the frames of a case: tool files of Cholec80, matrices of CholecT45 and ivtmetrics."""
+"""Presence or scores of classes on frames: tool files of Cholec80, matrices of CholecT45 and ivtmetrics."""
 
 import math
 import re

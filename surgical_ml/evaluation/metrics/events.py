@@ -105,7 +105,7 @@ class EventScores:
         """Plain values."""
         return {
             "protocol": f"events within [onset - {BEFORE_S:g} s, end + {AFTER_S:g} s], one to one, by kind",
-            "nan_policy": "a miss has an infinite delay; no sensitivity without deviations, no precision without advisories",
+            "nan_policy": "a miss has an infinite delay; no sensitivity without deviations, no precision without any",
             "version": self.version,
             "cases": len(self.cases),
             "sensitivity": self.sensitivity.to_json(),

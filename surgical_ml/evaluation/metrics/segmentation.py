@@ -47,8 +47,8 @@ TOLERANCES_PX = (2, 5)
 REFERENCE_WIDTH_PX = 512
 
 NAN_POLICY = (
-    "a class that truth and prediction of a frame both lack is left out; where one lacks it Dice and NSD are 0 and HD95 "
-    "is the picture's diagonal; pixels of truth 255 are left out"
+    "a class that truth and prediction of a frame both lack is left out; where one lacks it Dice and NSD are 0 and "
+    "HD95 is the picture's diagonal; pixels of truth 255 are left out"
 )
 
 

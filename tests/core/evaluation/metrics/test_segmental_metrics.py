@@ -16,8 +16,8 @@ from surgical_ml.labels import read_gestures
 
 JIGSAWS = Path(__file__).resolve().parents[5] / "shared" / "data" / "jigsaws-gestures"
 
-# What the published metric code (github.com/colincsl/TemporalConvolutionalNetworks, code/metrics.py at cccdf868: edit_score,
-# overlap_f1) gives for these predictions: splits 1 to 8, then all 39 sequences; edit, F1@10, F1@25, F1@50.
+# What the published metric code (github.com/colincsl/TemporalConvolutionalNetworks at cccdf868, code/metrics.py:
+# edit_score, overlap_f1) gives for these predictions: splits 1 to 8, then all 39 sequences; edit, F1@10, F1@25, F1@50.
 PUBLISHED = {
     "sensors_ED-TCN_L2_C15": [
         [80.861382, 87.828424, 86.802783, 77.912979],
