@@ -71,14 +71,13 @@ def sample_pictures(case: CaseFiles) -> tuple[list[Picture], list[Finding]]:
         return _from_video(case.name, case.video)
     chosen = [path for path in case.pictures if not _broken(path)]
     chosen = [chosen[k] for k in np.unique(np.linspace(0, len(chosen) - 1, SAMPLES).astype(int))] if chosen else []
-    pictures, findings = [], []
+    pictures: list[Picture] = []
     for path in chosen:
         picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
-            findings.append(block("picture-broken", case.name, "pictures that can be decoded", path.name))
-            return pictures, findings
+            return pictures, [block("picture-broken", case.name, "pictures that can be decoded", path.name)]
         pictures.append(np.asarray(picture, np.uint8))
-    return pictures, findings
+    return pictures, []
 
 
 def video_length(path: Path) -> tuple[int, float]:
