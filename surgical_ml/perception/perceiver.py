@@ -37,6 +37,9 @@ def _silent(_: str) -> None:
 class Perceiver:
     """Holds what perception remembers between frames: content area, picture quality, and the phase network's state.
 
+    After a fault of an engine every further frame is refused, in the next case as well: only other engines, in another
+    perceiver, are believed again.
+
     Args:
         manifest: of the model that both engines run.
         frame_engine, phase_engine: loaded networks, checked here against the manifest.
@@ -52,10 +55,11 @@ class Perceiver:
         _check_networks(manifest, frame_engine, phase_engine)
         self._preprocess = Preprocessor(manifest.input)
         self._state_shape = next(spec.shape for spec in phase_engine.inputs if spec.name == "state")
+        self._faulty = False
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: a new case."""
+        """Forget everything that was seen: a new case."""
         self._content = ContentTracker()
         self._quality = QualityMonitor()
         self._state: Tensor = np.zeros(self._state_shape, np.float32)
@@ -73,6 +77,8 @@ class Perceiver:
         tensor, digest, placement = self._preprocess(frame.image, content)
         stage("preprocess")
         try:
+            if self._faulty:
+                raise EngineFault("an engine that failed before")
             seen = self._frame.run({"image": tensor})
             if not all(np.isfinite(value).all() for value in seen.values()):
                 raise EngineFault("frame network: a value that is not finite")
@@ -81,6 +87,7 @@ class Perceiver:
             phase = None if refusal is not None else self._step_phase(frame.stamp_ns, seen["features"])
             stage("phase_net")
         except EngineFault:
+            self._faulty = True
             return Observation(
                 frame.index,
                 frame.stamp_ns,

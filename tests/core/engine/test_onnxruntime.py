@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surgical_ml.engine import load_model, open_engine, warm_up
+from surgical_ml.engine import EngineFault, load_model, open_engine, warm_up
 from surgical_ml.errors import InputError
 
 
@@ -50,3 +50,27 @@ def test_a_file_that_is_no_network_is_one_clear_line(tmp_path: Path) -> None:
 def test_an_engine_that_is_not_there_is_never_replaced_by_another(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="engine: expected one of .*onnxruntime.*found abacus"):
         open_engine("abacus", tmp_path / "frame.onnx")
+
+
+def test_a_runtime_that_fails_while_it_runs_is_a_fault_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("the device is gone\nand here is a long trace")
+
+    engine = open_engine("onnxruntime", load_model("cholecystectomy").file("phase"))
+    zeros = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in engine.inputs}
+    monkeypatch.setattr(engine, "_session", Gone())
+    with pytest.raises(EngineFault, match=r"^onnxruntime: the device is gone$"):
+        engine.run(zeros)
+
+
+def test_a_run_never_changes_its_inputs() -> None:
+    model = load_model("cholecystectomy")
+    for network in ("frame", "phase"):
+        engine = open_engine("onnxruntime", model.file(network))
+        rng = np.random.default_rng(2)
+        inputs = {spec.name: rng.standard_normal(spec.shape).astype(spec.dtype) for spec in engine.inputs}
+        before = {name: value.tobytes() for name, value in inputs.items()}
+        engine.run(inputs)
+        assert {name: value.tobytes() for name, value in inputs.items()} == before
+        engine.close()

@@ -1,7 +1,7 @@
 """The network sees the content area, whole, undistorted and normalised; and positions find their way back."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_ml.engine import InputSpec
@@ -58,6 +58,7 @@ def test_the_digest_names_the_resized_input() -> None:
     assert len({first, other}) == 2
 
 
+@settings(deadline=None)
 @given(
     st.integers(64, 1920),
     st.integers(64, 1080),
@@ -76,3 +77,25 @@ def test_every_point_finds_its_way_back_to_the_frame(
     back = placement.to_frame(at[0], at[1])
     assert abs(back[0] - frame[0]) < 1e-6 * (1 + width)
     assert abs(back[1] - frame[1]) < 1e-6 * (1 + height)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    box=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(160, 900), st.integers(120, 700)),
+    u=st.floats(0.05, 0.95),
+    v=st.floats(0.05, 0.95),
+)
+def test_a_spot_of_the_frame_is_found_back_where_it_was(box: tuple[int, int, int, int], u: float, v: float) -> None:
+    x, y, width, height = box
+    scale = min(320 / width, 192 / height)
+    spot = (x + round(u * width), y + round(v * height))
+    image = np.zeros((y + height + 7, x + width + 5, 3), np.uint8)
+    reach = 2 + round(2 / scale)
+    image[spot[1] - reach : spot[1] + reach, spot[0] - reach : spot[0] + reach] = 255
+    tensor, _, placement = Preprocessor(PLAIN)(image, area(x, y, width, height))
+    light = tensor[0].sum(axis=0)
+    rows, columns = np.mgrid[0:192, 0:320]
+    seen = (float((light * (columns + 0.5)).sum() / light.sum()), float((light * (rows + 0.5)).sum() / light.sum()))
+    back = placement.to_frame(*seen)
+    assert abs(back[0] - spot[0]) < 1 + 1 / scale
+    assert abs(back[1] - spot[1]) < 1 + 1 / scale
