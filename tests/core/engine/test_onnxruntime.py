@@ -30,7 +30,7 @@ def test_the_same_input_gives_the_same_bits() -> None:
 
 def test_a_wrong_shape_or_dtype_is_refused_before_it_runs() -> None:
     engine = open_engine("onnxruntime", load_model("cholecystectomy").file("frame"))
-    with pytest.raises(ValueError, match="expected .*found"):
+    with pytest.raises(ValueError, match=r"expected .*found"):
         engine.run({"image": np.zeros((1, 3, 8, 8), np.float32)})
     with pytest.raises(ValueError, match="float64"):
         engine.run({"image": np.zeros(engine.inputs[0].shape, np.float64)})
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_network_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_is_not_there_is_never_replaced_by_another(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="engine: expected one of .*onnxruntime.*found abacus"):
+    with pytest.raises(InputError, match=r"engine: expected one of .*onnxruntime.*found abacus"):
         open_engine("abacus", tmp_path / "frame.onnx")
 
 
