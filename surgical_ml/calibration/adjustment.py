@@ -139,7 +139,8 @@ class _Equations:
             if slope.size == 0:
                 inverses.append(np.zeros((0, 0)))
                 continue
-            inverse = np.linalg.pinv(block + damping * np.diag(np.diag(block)), hermitian=True)
+            damped = block + damping * np.diag(np.diag(block))
+            inverse = np.asarray(np.linalg.pinv(damped, hermitian=True), np.float64)
             s -= coupling @ inverse @ coupling.T
             g -= coupling @ inverse @ slope
             inverses.append(inverse)

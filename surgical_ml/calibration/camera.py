@@ -207,7 +207,7 @@ def first_guess(views: Sequence[View], model: LensModel) -> tuple[Lens, list[Flo
     observations = [observe_view(view, lens) for view in views]
     free = np.zeros(lens.parameters.size, bool)
     free[[0, 1, 4]] = True  # focal lengths and k1 first: the rest would chase their errors
-    first = adjust(observations, lens.parameters, poses, free, iterations=15)
+    first = adjust(observations, lens.parameters, poses, free.tolist(), iterations=15)
     lens = lens.with_parameters(first.shared)
     return lens, list(first.own)
 
@@ -247,7 +247,7 @@ def _pose_error(view: View, lens: Lens) -> float:
 
 def _without_outliers(views: Sequence[View], model: LensModel) -> tuple[list[View], list[RejectedView], Adjusted, Lens]:
     """Fit, leave out the worst view while it stands out, fit again; never more than a third of them."""
-    kept, left_out = list(views), []
+    kept, left_out = list(views), list[RejectedView]()
     guess, poses = first_guess(kept, model)
     lens, adjusted = fit_views(kept, guess, poses)
     while True:

@@ -90,7 +90,7 @@ def parse_pattern(text: str) -> Pattern:
         raise InputError("pattern", SPECIFICATION, repr(text))
     columns, rows = int(size[1]), int(size[2])
     metres = [float(length[1]) / PER_METRE[length[2]] for length in lengths if length]
-    if not (3 <= min(columns, rows) and max(columns, rows) <= 60):
+    if not (min(columns, rows) >= 3 and max(columns, rows) <= 60):
         raise InputError("pattern", "3 to 60 columns and rows", f"{columns}x{rows}")
     if not 0.0002 <= metres[0] <= 0.2:
         raise InputError("pattern", "squares or spacing of 0.2 to 200 mm", f"{1000 * metres[0]:g} mm")
@@ -211,9 +211,9 @@ def _first_square_is_black(pattern: Pattern, gray: Gray, pixels: Floats) -> bool
 
 def _circles(pattern: Pattern, gray: Gray) -> Floats | None:
     layout = cv2.CALIB_CB_ASYMMETRIC_GRID if pattern.kind == "asymmetric-circles" else cv2.CALIB_CB_SYMMETRIC_GRID
-    settings = cv2.SimpleBlobDetector_Params()
+    settings = cv2.SimpleBlobDetector.Params()
     settings.minArea, settings.maxArea = 20.0, gray.size / 50
-    detector = cv2.SimpleBlobDetector_create(settings)
+    detector = cv2.SimpleBlobDetector.create(settings)
     for picture in (gray, 255 - gray):
         found, centres = cv2.findCirclesGrid(
             picture, (pattern.columns, pattern.rows), flags=layout | cv2.CALIB_CB_CLUSTERING, blobDetector=detector

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from processes import running
 from rclpy.serialization import deserialize_message, serialize_message
+from surgical_ml_msgs import msg, srv
 from waiting import wait_until
 
 from surgical_ml.guidance.advisory import GateState, Kind, Presence, Priority, Validity
 from surgical_ml.ros import qos
 from surgical_ml.workflow.estimate import Certainty
-from surgical_ml_msgs import msg, srv
 
 PACKAGE = Path(__file__).parents[2] / "surgical_ml_msgs"
 DEFINITIONS = sorted([*PACKAGE.glob("msg/*.msg"), *PACKAGE.glob("srv/*.srv")])

@@ -33,7 +33,7 @@ def texture(pattern: Pattern) -> tuple[np.ndarray, float, tuple[float, float]]:
         return picture, scale, (origin - 0.5, origin - 0.5)
     for point in pattern.points:
         centre = origin + point[:2] * scale
-        cv2.circle(picture, tuple(int(round(8 * value)) for value in centre), int(8 * 0.3 * TEXELS), 0, -1, cv2.LINE_AA, 3)
+        cv2.circle(picture, tuple(round(8 * value) for value in centre), int(8 * 0.3 * TEXELS), 0, -1, cv2.LINE_AA, 3)
     return picture, scale, (origin, origin)
 
 
