@@ -64,7 +64,7 @@ def draw(frame: Frame, decision: Decision) -> Image:
                     picture, track.tip_px, max(2, round(7 * scale)), _WHITE, max(1, round(2 * scale)), cv2.LINE_AA
                 )
                 at = (track.tip_px[0] + round(12 * scale), track.tip_px[1])
-                _text(picture, f"{track.type} #{track.id}", at, 0.55 * scale, _WHITE)
+                _text(picture, f"{track.type} #{track.id}", at, 0.8 * scale, _WHITE)
     line = round(30 * scale)
     x, y = round(16 * scale), round(34 * scale)
     for words, colour in _words(decision):
