@@ -1,9 +1,11 @@
 """A GStreamer pipeline: capture cards (`decklinkvideosrc`), other processes' video (`unixfdsrc`), test pictures."""
 
+import ctypes
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ _SINK = "videoconvert ! video/x-raw,format=BGR ! appsink name=surgical_ml max-bu
 
 def _gstreamer() -> tuple[Any, Any]:
     """The bindings, Gst and GstVideo; a virtual environment does not see Debian's packages by itself."""
+    # GStreamer brings libunwind, whose names are those of the compiler's own runtime. Where they come first, the next C++
+    # exception of a library that is loaded later (ONNX Runtime, for one) ends the process.
+    with suppress(OSError):
+        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
     try:
         import gi
     except ImportError:

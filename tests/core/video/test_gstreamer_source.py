@@ -1,5 +1,6 @@
 """A GStreamer pipeline is read as it is: live or recorded, whatever its width, and its complaints are one line."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -261,3 +262,24 @@ def test_without_the_bindings_the_packages_are_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError, match=r"GStreamer: expected python3-gi for this Python \(see apt\.txt\)"):
         open_source("gst:videotestsrc")
     assert sys.path == path
+
+
+def test_other_libraries_survive_their_own_exceptions_beside_gstreamer(tmp_path: Path) -> None:
+    """A network that is none, loaded after GStreamer, is still one line and not the end of the process."""
+    script = (
+        "import sys; from pathlib import Path; import cv2\n"
+        "from surgical_ml.engine import open_engine\n"
+        "from surgical_ml.errors import InputError\n"
+        "from surgical_ml.video import open_source\n"
+        "with open_source('gst:videotestsrc num-buffers=1') as source:\n"
+        "    list(source)\n"
+        "try:\n"
+        "    open_engine('onnxruntime', Path(sys.argv[1]))\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    (tmp_path / "bad.onnx").write_text("not a network")
+    command = [sys.executable, "-c", script, tmp_path / "bad.onnx"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "bad.onnx: expected a network that ONNX Runtime can load" in done.stdout
