@@ -20,16 +20,23 @@ def benchmark_pipeline(
     cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the measurements take turns in each.")] = 3,
     frames: Annotated[int, typer.Option(min=1, help="Frames of the rendered clip.")] = 300,
+    engine: Annotated[str | None, typer.Option(help="Runtime of the networks.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of one network run.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure decoding, the network, both, and whole replays; print Markdown tables.
 
     Example: surgical-ml benchmark pipeline --rounds 5
     """
+    from surgical_ml.config import CaseConfig
     from surgical_ml.evaluation import benchmark as bench
 
+    given = {"engine": engine, "threads": threads}
+    config = CaseConfig.of({name: value for name, value in given.items() if value is not None}, "options")
     with progress_bar("benchmark", "measurements", quiet=as_json) as update:
-        done = bench.benchmark_pipeline(video, cores=cores, rounds=rounds, frames=frames, progress=update)
+        done = bench.benchmark_pipeline(
+            video, config=config, cores=cores, rounds=rounds, frames=frames, progress=update
+        )
     if as_json:
         say_json(done.to_json())
     else:
