@@ -98,7 +98,7 @@ class PhaseFilter:
         self._progress_ppm = progress_ppm
         best = int(self._belief.argmax())
         # What a frame that prefers nothing leaves of earlier frames' belief is no support of its own.
-        speaks = self._belief[best] >= COMMIT_AT and likelihood[best] > likelihood.mean()
+        speaks = self._belief[best] >= COMMIT_AT and scores_ppm[best] * len(scores_ppm) > sum(scores_ppm)
         return self._commit(stamp_ns, best, worth_ns if speaks else 0, index)
 
     def _commit(self, stamp_ns: int, best: int, worth_ns: int, index: int | None) -> PhaseChange | None:

@@ -122,6 +122,18 @@ def test_a_single_odd_frame_changes_no_phase_whatever_gap_surrounds_it(first, od
     assert case.phases == [first]
 
 
+def test_an_odd_frame_is_no_evidence_because_the_phase_is_due():
+    case = WatchedCase()
+    case.show(4, "ClippingCutting")
+    # By now the next phase is more likely than not, without anybody having seen it.
+    case.wait(300)
+    case.show(0.1, "GallbladderDissection")
+    case.show(20, None)
+    assert case.phases == ["ClippingCutting"]
+    case.show(3, "GallbladderDissection")
+    assert case.phases == ["ClippingCutting", "GallbladderDissection"]
+
+
 def test_a_change_names_when_its_evidence_began_and_the_frames_that_carry_it():
     one, now, changes = new_filter(), 0, []
     for index in range(200):
