@@ -45,7 +45,9 @@ class AdvisoryLife(RuleBasedStateMachine):
         self.announcements: dict[tuple[str, str], int] = {}
         self.onsets: dict[tuple[str, str], int] = {}
 
-    @rule(chosen=st.sets(st.sampled_from(KEYS)), dt_ns=st.integers(0, 3 * SECOND))
+    @rule(
+        chosen=st.sets(st.sampled_from(KEYS)), dt_ns=st.sampled_from([0, SECOND, LATCH_NS]) | st.integers(0, 3 * SECOND)
+    )
     def time_passes(self, chosen: set[tuple[str, str, Priority]], dt_ns: int) -> None:
         self.now += dt_ns
         before, self.present = self.present, {(code, subject) for code, subject, _ in chosen}
@@ -130,6 +132,23 @@ def test_a_condition_that_returns_announces_again():
     assert machine.active[0].presence is Presence.ON
     assert machine.active[0].announced_ns == 3
     assert machine.take_transitions()[-1] == Transition("order", "ClippingCutting", Presence.OFF, Presence.ON)
+
+
+@pytest.mark.parametrize(("key", "ends"), [(KEYS[0], False), (KEYS[2], False), (KEYS[3], True), (KEYS[5], True)])
+def test_what_has_gone_unseen_stays_for_five_seconds_or_until_a_person_has_seen_it(key, ends):
+    machine = AdvisoryMachine()
+    machine.update(0, (condition(*key),))
+    machine.update(SECOND, ())
+    kept = key[2] is not Priority.NONE
+    assert [one.presence for one in machine.active] == [Presence.LATCHED] * kept
+    machine.update(SECOND + LATCH_NS - 1, ())
+    assert len(machine.active) == kept
+    machine.update(SECOND + LATCH_NS, ())
+    assert len(machine.active) == (not ends)
+    machine.update(SECOND + 100 * LATCH_NS, ())
+    assert len(machine.active) == (not ends)
+    machine.acknowledge(key[0], key[1])
+    assert machine.active == ()
 
 
 def test_what_is_present_keeps_its_announcement_and_takes_the_newest_reason():

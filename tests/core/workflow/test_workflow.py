@@ -136,7 +136,7 @@ def test_a_tool_that_is_seen_most_of_the_time_is_a_mismatch():
 
 def test_a_tool_that_is_hardly_recognised_is_no_mismatch():
     case = in_clipping()
-    case.show(10, PHASE, (TOOL,), tool_ppm=600_000)
+    case.show(10, PHASE, (TOOL,), tool_ppm=490_000)
     assert case.raised == []
 
 
