@@ -127,7 +127,7 @@ def test_garbage_cannot_make_the_state_other_than_finite(
         }
     )
     assert all(np.isfinite(value).all() for value in outputs.values())
-    assert np.abs(outputs["new_state"]).max() <= 1.0
+    assert np.abs(outputs["new_state"]).max() <= 1.0 + 1e-6
     for name in ("phase", "next_phase"):
         assert outputs[name].sum() == pytest.approx(1.0, abs=1e-4)
 
@@ -139,4 +139,4 @@ def test_ten_thousand_steps_leave_the_state_within_its_bounds(phase_engine: Engi
         features, dt_s = steps[k % 100]
         state = step(phase_engine, features, dt_s, state, reset=k == 0)["new_state"]
     assert np.isfinite(state).all()
-    assert np.abs(state).max() <= 1.0
+    assert np.abs(state).max() <= 1.0 + 1e-6
