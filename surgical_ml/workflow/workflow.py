@@ -9,9 +9,10 @@ from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
 from surgical_ml.workflow.phases import PhaseChange, PhaseFilter, since
 from surgical_ml.workflow.protocol import Protocol
 
-SCORE_PPM = 700_000
-"""Mean probability over its pixels from which an instrument counts as seen. The presence head is not asked: it has learnt
-which tools go with which anatomy, and a tool mismatch is just what it has not learnt."""
+SURE_PPM, DOUBTFUL_PPM = 700_000, 550_000
+"""Mean probability over its pixels from which an instrument counts as seen, and up to which it does not count; between the
+two it counts in proportion. The presence head is not asked: it has learnt which tools go with which anatomy, and a tool
+mismatch is just what it has not learnt."""
 
 PLAUSIBLE = 0.25
 """A tool is no mismatch while phases that it belongs to hold this much of the belief."""
@@ -31,6 +32,19 @@ class _Suspicion:
     raised: bool = False
     phase: str = ""
     frames: list[int] = field(default_factory=list)
+
+
+def _recognition(seen: Observation) -> dict[str, int]:
+    """How well each type in view is recognised, ppm: the score of its largest piece, times that piece's share of its area.
+
+    What is seen as three pieces of one tool between pieces of others is mostly none of them.
+    """
+    largest: dict[str, tuple[int, int]] = {}
+    area: dict[str, int] = {}
+    for thing in seen.instruments:
+        area[thing.type] = area.get(thing.type, 0) + thing.area_px
+        largest[thing.type] = max(largest.get(thing.type, (0, 0)), (thing.area_px, thing.score_ppm))
+    return {kind: score * own // area[kind] for kind, (own, score) in largest.items() if area[kind]}
 
 
 def check_vocabulary(protocol: Protocol, phases: tuple[str, ...], tools: tuple[str, ...]) -> None:
@@ -106,14 +120,16 @@ class Workflow:
         committed = self._filter.committed
         if committed is None:
             return
-        shown = {one.type for one in seen.instruments if one.score_ppm >= SCORE_PPM}
+        scores = _recognition(seen)
         following = {tool for name in self._protocol.phase(committed).next for tool in self._protocol.phase(name).tools}
         for tool, one in self._suspicion.items():
             needed = self._protocol.mismatch_s * (NEAR_NEXT if tool in following else 1.0)
-            if tool in shown and self._belongs(tool) < PLAUSIBLE:
+            score = min(scores.get(tool, 0), SURE_PPM) - DOUBTFUL_PPM
+            if score > 0 and self._belongs(tool) < PLAUSIBLE:
                 if one.seen_ns == 0:
                     one.onset_ns, one.phase, one.frames = seen.stamp_ns, committed, []
-                one.seen_ns = min(one.seen_ns + dt_ns, round(1.5e9 * needed))
+                one.seen_ns += dt_ns * score // (SURE_PPM - DOUBTFUL_PPM)
+                one.seen_ns = min(one.seen_ns, round(1.5e9 * needed))
                 one.frames.append(seen.index)
                 if len(one.frames) > 64:
                     one.frames = one.frames[::2]
