@@ -13,6 +13,9 @@ from surgical_ml.perception.preprocess import STRIDE, Placement
 MIN_CELLS = 8
 """Smaller components are noise: 8 cells are 128 pixels of a 192 x 320 input."""
 
+MOST = 32
+"""More pieces than this are noise, too: the largest are kept, so that every frame has a record that fits."""
+
 Grid2 = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
@@ -33,7 +36,7 @@ def find_instruments(
     placement: Placement,
     content_box: tuple[int, int, int, int],
 ) -> tuple[SeenInstrument, ...]:
-    """Connected components of each tool, largest first within a tool, tools in the manifest's order.
+    """Connected components of each tool, largest first within a tool, tools in the manifest's order; at most `MOST`.
 
     Args:
         labels: (h, w) uint8 segmentation ids at stride 4.
@@ -69,6 +72,9 @@ def find_instruments(
                     at_border=_touches(box, content_box, STRIDE / placement.scale),
                 )
             )
+    if len(found) > MOST:
+        kept = sorted(found, key=lambda one: -one.area_px)[:MOST]
+        found = [one for one in found if one in kept]
     return tuple(found)
 
 

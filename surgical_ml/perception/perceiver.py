@@ -16,6 +16,12 @@ Stage = Callable[[str], None]
 """Told the name of each stage when it is over; whoever times the stages owns the clock."""
 
 DEGRADED_AT_PPM = 500_000
+LARGEST = 1000 * PPM
+"""Where a distance from the training data stops being told in full."""
+
+ROUNDING = 1e-3
+"""How far half precision may take a probability out of 0..1."""
+
 LONGEST_STEP_S = 60.0
 """The phase network was never trained on longer gaps; a longer one is told to it as this."""
 
@@ -80,8 +86,7 @@ class Perceiver:
             if self._faulty:
                 raise EngineFault("an engine that failed before")
             seen = self._frame.run({"image": tensor})
-            if not all(np.isfinite(value).all() for value in seen.values()):
-                raise EngineFault("frame network: a value that is not finite")
+            _check_values("frame", seen, ("presence", "tips", "quality", "in_body"))
             stage("frame_net")
             refusal = self._admit(quality.state, seen)
             phase = None if refusal is not None else self._step_phase(frame.stamp_ns, seen["features"])
@@ -122,8 +127,7 @@ class Perceiver:
                 "state": self._state,
             }
         )
-        if not all(np.isfinite(value).all() for value in out.values()):
-            raise EngineFault("phase network: a value that is not finite")
+        _check_values("phase", out, ("phase", "next_phase", "progress", "boundary"))
         self._state = out["new_state"]
         self._last_ns = stamp_ns
         return out
@@ -164,13 +168,24 @@ class Perceiver:
             progress_ppm=0 if phase is None else _ppm(phase["progress"][0])[0],
             boundary_ppm=0 if phase is None else _ppm(phase["boundary"][0])[0],
             in_body_ppm=_ppm(seen["in_body"][0])[0],
-            novelty_ppm=min(1000 * PPM, _ppm(seen["novelty"][0])[0]),
+            novelty_ppm=_ppm(seen["novelty"][0])[0],
             grid=grid,
         )
 
 
+def _check_values(network: str, out: dict[str, Tensor], probabilities: tuple[str, ...]) -> None:
+    """Raise `EngineFault` unless every value is finite, and every probability one but for rounding."""
+    for name, value in out.items():
+        if not np.isfinite(value).all():
+            raise EngineFault(f"{network} network: {name}: a value that is not finite")
+    for name in probabilities:
+        low, high = float(out[name].min()), float(out[name].max())
+        if low < -ROUNDING or high > 1.0 + ROUNDING:
+            raise EngineFault(f"{network} network: {name}: expected probabilities, found {low:g} to {high:g}")
+
+
 def _ppm(values: npt.NDArray[np.float32]) -> tuple[int, ...]:
-    return tuple(round(PPM * float(value)) for value in values)
+    return tuple(min(LARGEST, round(PPM * float(value))) for value in values)
 
 
 def _check_networks(manifest: Manifest, frame: Engine, phase: Engine) -> None:
