@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from processes import LONGEST_S, start
+from commands import LONGEST_S, start
 
 CASE_START, DECISION = "case-start", "decision"
 

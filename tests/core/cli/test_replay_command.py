@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from processes import LONGEST_S, many, start, wait_for
+from commands import LONGEST_S, many, start, wait_for
 
 from surgical_ml.calibration.files import read, write
 from surgical_ml.places import shared_folder

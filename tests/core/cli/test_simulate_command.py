@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from processes import LONGEST_S, start, wait_for
+from commands import LONGEST_S, start, wait_for
 
 SMALL = ("--seconds", 45, "--size", "96x64", "--fps", 1)
 """Three quarters of a minute, the shortest that seven phases need, in as few pixels as will do."""
