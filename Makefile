@@ -20,7 +20,7 @@ ALONE  := flock $(CURDIR)/Makefile
 PIP    := $(ALONE) $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean distclean
+.PHONY: help demo test campaign lint clean distclean
 
 help: ## say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ demo: $(DONE)/msgs ## run the assistant on a shipped clip on a live ROS 2 graph 
 test: $(DONE)/msgs $(DONE)/train ## run the whole test suite
 	@.ci/install-debian-packages apt.txt
 	@$(PY) -m pytest
+
+campaign: $(DONE)/msgs $(DONE)/train ## run the full-count campaigns and write docs/evidence.md
+	@$(PY) tests/campaign.py docs/evidence.md
 
 lint: $(DONE)/dev ## check style and types
 	@$(PY) -m ruff check .
