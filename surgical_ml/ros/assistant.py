@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -67,6 +68,7 @@ class Assistant(LifecycleNode):
         self._state, self._reason = Status.STATE_INIT, "not-configured"
         self._active = False
         self._said = ""
+        self._run = uuid.uuid4().hex
 
         self._status = self.create_publisher(Status, "status", qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
@@ -354,6 +356,7 @@ class Assistant(LifecycleNode):
     def _make_status(self) -> Status:
         healthy = self._publication is None or self._publication.unrecorded_since_ns is None
         return status_message(
+            self._run,
             self._state,
             self._reason,
             self._now(),

@@ -20,6 +20,7 @@ FRESH_NS = 200_000_000
 
 
 def status_message(
+    run: str,
     state: int,
     reason: str,
     published: Time,
@@ -36,6 +37,7 @@ def status_message(
     """What `status` says now.
 
     Args:
+        run: random name of the run of the process.
         state: one of Status.STATE_*, for while there is no decision of a running case.
         reason: why nothing is shown then.
         published: the ROS clock's time.
@@ -52,6 +54,7 @@ def status_message(
         state=state,
         paused=paused,
         audit_healthy=audit_healthy,
+        run_id=run,
         software_version=surgical_ml.__version__,
         software_digest=program_digest(),
     )

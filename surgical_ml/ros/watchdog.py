@@ -143,9 +143,8 @@ class Watchdog(Node):
         self._header = message.header
         self._rules.take(time.monotonic_ns(), PhaseSeen(message.seq, message.frame_index))
 
-    def _take_status(self, message: Status, info: dict[str, int | None]) -> None:
-        written = info.get("publication_sequence_number") or 0
-        seen = StatusSeen(message.seq, message.case_id, message.paused, message.withheld_reason, written)
+    def _take_status(self, message: Status) -> None:
+        seen = StatusSeen(message.seq, message.case_id, message.paused, message.withheld_reason, message.run_id)
         self._rules.take(time.monotonic_ns(), seen)
 
     def _deadline_missed(self, event: QoSRequestedDeadlineMissedInfo) -> None:

@@ -21,10 +21,6 @@ HOLD_NS = 50 * MS
 """After it slept, it waits for what has arrived meanwhile before it accuses anyone."""
 
 
-NEXT_FEW = 3
-"""The first message of a process that only slept may be overwritten by its next before anyone reads it."""
-
-
 class Code(StrEnum):
     """What the watchdog announces, most serious first."""
 
@@ -85,14 +81,14 @@ class StatusSeen:
         case_id: the running case; empty outside one.
         paused: a person has paused the assistant.
         withheld: why the assistant shows nothing; empty while it does.
-        written: the message's number among those of its writer, from 1; 0 where the middleware does not count them.
+        run: random name of the run of the process.
     """
 
     seq: int
     case_id: str
     paused: bool = False
     withheld: str = ""
-    written: int = 0
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +195,6 @@ class WatchdogRules:
         self._restarted_ns: int | None = None
         self._alive = True
         self._asked_ns = self._held_until_ns = started_ns
-        self._slept_ns = 0  # by the watchdog itself, since the latest status
         self._late = False
         self._active: dict[Code, Finding] = {}
         self._judgement = Judgement("starting", "", ())
@@ -217,8 +212,6 @@ class WatchdogRules:
     def judge(self, now_ns: int) -> Judgement:
         """What there is to say at `now_ns`; equal to the last answer while nothing has changed."""
         late = now_ns - self._asked_ns > LATE_NS
-        if late:
-            self._slept_ns += now_ns - self._asked_ns
         if late and not self._late:
             self._held_until_ns = now_ns + HOLD_NS
         self._late = late or now_ns < self._held_until_ns
@@ -248,11 +241,8 @@ class WatchdogRules:
         gap_ns = now_ns - self._status_ns
         if before is None or gap_ns > self._limits.status_ms * MS:
             self._status_since_ns = now_ns
-        # What the watchdog missed in its own sleep is no gap of the assistant's.
-        asleep_ns = now_ns - self._asked_ns if now_ns - self._asked_ns > LATE_NS else 0
-        after_gap = gap_ns - self._slept_ns - asleep_ns > self._limits.status_ms * MS
-        restarted = before is not None and fell_back(before, status, after_gap)
-        self._status_ns, self._slept_ns = now_ns, 0
+        restarted = before is not None and before.run != status.run
+        self._status_ns = now_ns
         if restarted:
             self._restarted_ns = now_ns
         if status.case_id:
@@ -391,22 +381,3 @@ class WatchdogRules:
         if self._running_ns is None:
             return "paused" if self._status.case_id else "no-case"
         return "" if self._phase_arrives(now_ns) and self._phase_ns >= self._running_ns else "starting"
-
-
-def fell_back(before: StatusSeen, now: StatusSeen, after_gap: bool) -> bool:
-    """Whether a status comes from another run of the assistant than the one before it.
-
-    A writer counts its messages from 1, so that a lower number is another writer's; so is a lower decision in the same
-    case. A new writer that was found late may have passed the old one's number: behind a gap, a number that does not
-    follow is another writer's, while a process that only slept goes on where it was. Where the middleware does not
-    count, a case that has vanished behind a gap is the sign.
-
-    Args:
-        before, now: two messages, one received after the other.
-        after_gap: longer than a status may be missing passed between them, not counting the receiver's own sleep.
-    """
-    if 0 < now.written <= before.written or (now.case_id == before.case_id != "" and now.seq < before.seq):
-        return True
-    if now.written == 0:
-        return after_gap and before.case_id != "" and now.case_id == ""
-    return after_gap and now.written - before.written > NEXT_FEW

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import uuid
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -27,6 +28,7 @@ class FakeAssistant(Node):
         super().__init__("assistant", namespace="/surgical_ml")
         self.case, self.paused, self.blind, self.warned = "", False, False, False
         self.frame = self.tick = 0
+        self.run = uuid.uuid4().hex
         self.phases = self.create_publisher(Phase, "phase", qos.PHASE)
         self.instruments = self.create_publisher(InstrumentArray, "instruments", qos.INSTRUMENTS)
         self.guidance = self.create_publisher(Guidance, "guidance", qos.GUIDANCE)
@@ -57,6 +59,7 @@ class FakeAssistant(Node):
             withheld = "" if self.case else "no-case"
             self.status.publish(
                 Status(
+                    run_id=self.run,
                     seq=self.frame,
                     validity=WITHHELD if withheld else OK,
                     withheld_reason=withheld,

@@ -37,14 +37,14 @@ class Scene:
         self.lines: list[str] = []
         self.listener = Listener(self.lines.append)
         self.now_ns = 1_000 * MS
-        self.frame = self.written = 0
+        self.frame, self.run = 0, "run-1"
 
     def time(self, after_ms: int = 0) -> Time:
         seconds, rest = divmod(self.now_ns + ROS_NS + after_ms * MS, 1_000 * MS)
         return Time(sec=seconds, nanosec=rest)
 
-    def hear(self, topic: str, message: object, written: int = 0) -> None:
-        self.listener.hear(topic, message, self.now_ns, self.now_ns + ROS_NS, written)
+    def hear(self, topic: str, message: object) -> None:
+        self.listener.hear(topic, message, self.now_ns, self.now_ns + ROS_NS)
 
     def phase(self, committed: str = "Preparation", validity: int = OK, *, age_ms: int = 5, **fields: object) -> None:
         self.frame += 1
@@ -54,8 +54,7 @@ class Scene:
         )
 
     def status(self, case: str = "case-1", *, paused: bool = False) -> None:
-        self.written += 1
-        self.hear("status", Status(case_id=case, paused=paused, seq=self.frame), self.written)
+        self.hear("status", Status(case_id=case, paused=paused, seq=self.frame, run_id=self.run))
 
     def advise(self, *advisories: Advisory, sender: str = "assistant", validity: int = OK, reason: str = "") -> None:
         message = AdvisoryArray(
@@ -265,7 +264,7 @@ def test_a_case_begins_and_ends(running):
 
 
 def test_a_case_that_a_restarted_assistant_does_not_know_has_not_ended(running):
-    running.written = 0
+    running.run = "run-2"
     running.status("")
     running.status("")
     assert not running.listener.ended

@@ -7,7 +7,7 @@ from typing import Any
 
 from surgical_ml_msgs.msg import Advisory, AdvisoryArray, Guidance, InstrumentArray, Phase, Reason, Status
 
-from surgical_ml.ros.watchdog_rules import StatusSeen, fell_back
+from surgical_ml.ros.watchdog_rules import StatusSeen
 
 MS = 1_000_000
 OLDEST_NS = 300 * MS
@@ -107,7 +107,7 @@ class Listener:
         self._guided = ("", "")
         self._guidance_until_ns: int | None = None
 
-    def hear(self, topic: str, message: Any, now_ns: int, ros_ns: int, written: int = 0) -> None:
+    def hear(self, topic: str, message: Any, now_ns: int, ros_ns: int) -> None:
         """Take a message.
 
         Args:
@@ -115,10 +115,8 @@ class Listener:
             message: any of the assistant's or the watchdog's.
             now_ns: time of receipt on a monotonic clock.
             ros_ns: the same moment on the ROS clock.
-            written: its number among its writer's messages; 0 where unknown.
         """
         self.counts[topic] += 1
-        before_ns = self._received_ns.get(topic)
         self._received_ns[topic] = now_ns
         if topic in self._silent:
             self._silent.discard(topic)
@@ -133,8 +131,7 @@ class Listener:
             case AdvisoryArray():
                 self._hear_list(topic, message, ros_ns)
             case Status():
-                after_gap = before_ns is not None and now_ns - before_ns > SILENCE_NS["status"]
-                self._hear_status(message, now_ns, written, after_gap)
+                self._hear_status(message, now_ns)
         self._judge(now_ns, ros_ns)
 
     def notice(self, topic: str, event: str, now_ns: int, ros_ns: int) -> None:
@@ -229,10 +226,10 @@ class Listener:
             self._guidance_until_ns, self._guided = None, ("", "")
             self._say(f"guidance: {why}; it is not used any longer")
 
-    def _hear_status(self, message: Status, now_ns: int, written: int, after_gap: bool) -> None:
-        seen = StatusSeen(message.seq, message.case_id, message.paused, message.withheld_reason, written)
+    def _hear_status(self, message: Status, now_ns: int) -> None:
+        seen = StatusSeen(message.seq, message.case_id, message.paused, message.withheld_reason, message.run_id)
         before, self._status = self._status, seen
-        restarted = before is not None and fell_back(before, seen, after_gap)
+        restarted = before is not None and before.run != seen.run
         if restarted:
             self._say("the assistant has restarted; what it announced before is lost, not over")
         if seen.case_id and seen.case_id != self._case:

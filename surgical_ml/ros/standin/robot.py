@@ -113,11 +113,10 @@ class RobotStub(Node):
             events.liveliness = self._lease_changed
         self.create_subscription(kind, name, functools.partial(self._hear, topic), profile, event_callbacks=events)
 
-    def _hear(self, topic: str, message: Any, info: dict[str, int | None]) -> None:
+    def _hear(self, topic: str, message: Any) -> None:
         now_ns = time.monotonic_ns()
         self._journal.write("message", now_ns, topic=topic, fields=plain(message))
-        written = info.get("publication_sequence_number") or 0
-        self.listener.hear(topic, message, now_ns, self._ros_ns(), written)
+        self.listener.hear(topic, message, now_ns, self._ros_ns())
         if self._until and self.listener.ended:
             self.succeeded = True
             self._done()
