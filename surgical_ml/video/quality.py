@@ -131,10 +131,12 @@ def _bars(seen: Image) -> bool:
 
     def shown(count: int, start: float, end: float) -> bool:
         edges = width * (start + (end - start) * np.arange(count + 1) / count)
-        middles = [columns[round(0.75 * a + 0.25 * b) : round(0.25 * a + 0.75 * b)] for a, b in pairwise(edges)]
-        bars = np.array([middle.mean(axis=0) for middle in middles])
-        # 75 % and 100 % bars share their signs: compare what is bright with what is dark.
-        return bool(np.where(_BARS[:count], bars >= 120, bars <= 80).all())
+        for (a, b), bright in zip(pairwise(edges), _BARS[:count], strict=True):
+            bar = columns[round(0.75 * a + 0.25 * b) : round(0.25 * a + 0.75 * b)].mean(axis=0)
+            # 75 % and 100 % bars share their signs: compare what is bright with what is dark.
+            if not np.where(bright, bar >= 120, bar <= 80).all():
+                return False
+        return True
 
     return any(shown(*layout) for layout in _LAYOUTS)
 
