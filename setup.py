@@ -17,6 +17,7 @@ def tree(folder: str, pattern: str = "**/*") -> list[tuple[str, list[str]]]:
 
 
 setup(
+    python_requires=">=3.11",
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
