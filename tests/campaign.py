@@ -29,7 +29,7 @@ from surgical_ml.video import Frame, open_source
 
 KILLS = 100
 CLEAN_SEEDS = range(600, 610)
-CLIP_SEEDS = range(930, 940)
+CLIP_SEEDS = range(950, 960)
 """Neither was looked at while anything was trained or any limit chosen."""
 
 CLEAN_S, CLEAN_FPS = 120.0, 5
