@@ -128,7 +128,7 @@ def main() -> None:
     """Run every campaign and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("evidence", type=Path, help="Markdown file to write")
-    parser.add_argument("--work", type=Path, help="folder for clips and logs; a temporary one by default")
+    parser.add_argument("--clips", type=Path, help="folder that keeps the rendered clips; a temporary one by default")
     given = parser.parse_args()
     campaigns: list[tuple[str, Callable[[Path], str]]] = [
         ("Changed bits", flips),
@@ -136,14 +136,14 @@ def main() -> None:
         ("Clean cases", clean_cases),
         ("Clips of the demo's kind", clips),
     ]
+    sections = []
     with tempfile.TemporaryDirectory() as temporary:
-        work = given.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        sections = []
+        if given.clips is not None:
+            given.clips.mkdir(parents=True, exist_ok=True)
         for title, campaign in campaigns:
             began = time.perf_counter()
             print(f"{title} ...", flush=True)
-            found = campaign(work)
+            found = campaign(given.clips if campaign is clips and given.clips else Path(temporary))
             print(found, flush=True)
             sections.append(f"## {title}\n\n{found}\n\nTook {time.perf_counter() - began:.0f} s.\n")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
