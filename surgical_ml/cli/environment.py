@@ -100,7 +100,7 @@ _EXTRAS = {
     "ros": "the ROS 2 nodes, where no ROS is sourced",
     "ros-build": "building surgical_ml_msgs without a ROS installation",
     "train": "training the networks",
-    "openvino": "the OpenVINO engine",
+    "openvino": "an OpenVINO engine, which is not there yet",
     "report": "figures in evaluation reports",
     "dev": "the tests and the linters",
 }
@@ -324,7 +324,7 @@ def _abandoned(segment: Path) -> bool:
 
 def _tensorrt() -> Iterator[Finding]:
     need, remedy = (
-        "the TensorRT engine",
+        "a TensorRT engine, which is not there yet",
         "install the NVIDIA driver and the tensorrt package on a machine with such a GPU",
     )
     driver = Path("/proc/driver/nvidia/version")
@@ -340,7 +340,7 @@ def _openvino() -> Iterator[Finding]:
     version = _version("openvino")
     state = State.OK if version else State.MISSING
     yield Finding(
-        "openvino", state, version or "not there", "the OpenVINO engine", "pip install 'surgical_ml[openvino]'"
+        "openvino", state, version or "not there", "an OpenVINO engine, which is not there yet", "pip install 'surgical_ml[openvino]'"
     )
 
 
