@@ -339,9 +339,8 @@ def _tensorrt() -> Iterator[Finding]:
 def _openvino() -> Iterator[Finding]:
     version = _version("openvino")
     state = State.OK if version else State.MISSING
-    yield Finding(
-        "openvino", state, version or "not there", "an OpenVINO engine, which is not there yet", "pip install 'surgical_ml[openvino]'"
-    )
+    need, remedy = "an OpenVINO engine, which is not there yet", "pip install 'surgical_ml[openvino]'"
+    yield Finding("openvino", state, version or "not there", need, remedy)
 
 
 _ELEMENTS = ("appsink", "videoconvert", "deinterlace", "v4l2src", "unixfdsrc", "decklinkvideosrc")
