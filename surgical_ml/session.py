@@ -219,7 +219,9 @@ class Assets:
         """
         calibration = None if config.calibration is None else read_any(Path(config.calibration))
         if calibration is not None and calibration.provenance.example:
-            raise InputError(str(config.calibration), "a calibration of the endoscope in use", "an example of the format")
+            raise InputError(
+                str(config.calibration), "a calibration of the endoscope in use", "an example of the format"
+            )
         model = load_model(config.model)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
