@@ -31,6 +31,11 @@ def shared_folder(name: str) -> Path:
     raise InputError(f"shared folder {name}", f"a folder at {candidates[0]}", "none")
 
 
+def default_records() -> Path:
+    """Where the assistant and the watchdog keep their records unless they are told otherwise."""
+    return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "surgical_ml" / "records"
+
+
 @cache
 def program_digest() -> str:
     """SHA-256, hex, over the name and content of every Python file of the installed package, in name order."""

@@ -76,11 +76,6 @@ def look(records: Path | None = None) -> Iterator[Finding]:
             yield Finding(error.name or "package", State.MISSING, str(error), "every case", "pip install .", vital=True)
 
 
-def default_records() -> Path:
-    """Where the assistant keeps the records of cases unless it is told otherwise."""
-    return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "surgical_ml" / "records"
-
-
 def _python() -> Iterator[Finding]:
     version = sys.version_info
     state = State.OK if version >= (3, 11) else State.WRONG
@@ -271,6 +266,8 @@ def _records(chosen: Path | None) -> Iterator[Finding]:
     from surgical_ml.ros.records import LEAST_FREE_BYTES
 
     need, remedy = "the record of a live case", "set records_dir to a folder with room that can be written to"
+    from surgical_ml.places import default_records
+
     folder = chosen or default_records()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):

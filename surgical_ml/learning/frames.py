@@ -2,6 +2,7 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -138,7 +139,7 @@ def render_frames(folder: Path, split: str, *, first_seed: int, cases: int, fram
     """Render `frames` random moments of each case into `folder`, one file a case; files already there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     seeds = [seed for seed in range(first_seed, first_seed + cases) if not (folder / f"{seed}.npz").exists()]
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_render_case, seed, split, frames, folder / f"{seed}.npz") for seed in seeds]
         for job in jobs:
             job.result()

@@ -10,6 +10,7 @@ import json
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def _see(weights: Path, seed: int, split: str, frames: int, disturbed: bool) -> 
 def see_cases(weights: Path, kept: Path, seeds: range, split: str, frames: int, *, disturbed: bool) -> list[Sequence]:
     """Cases as the frame network sees them, on two processes; kept in a file."""
     if not kept.exists():
-        with ProcessPoolExecutor(2) as pool:
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             jobs = [pool.submit(_see, weights, seed, split, frames, disturbed) for seed in seeds]
             torch.save([job.result() for job in jobs], kept)
     return list(torch.load(kept, weights_only=False))

@@ -1,6 +1,5 @@
 """The parameters of the assistant: declared with their meaning, read once, and refused by name when they are unknown."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from rclpy.node import Node
 
 from surgical_ml.config import CaseConfig
 from surgical_ml.errors import InputError
+from surgical_ml.places import default_records
 
 ROS_SOURCE = "ros:"
 """A source of this beginning is an image topic; what follows is its name."""
@@ -90,16 +90,12 @@ def read(node: Node) -> Settings:
         source=value("source"),
         source_fps=value("source_fps") or None,
         frame_id=value("frame_id"),
-        records=Path(value("records_dir") or _default_records()),
+        records=Path(value("records_dir") or default_records()),
         auto_case=value("auto_case"),
         case_id=value("case_id"),
         robot_topics=tuple(topic for topic in value("robot_topics") if topic),
         max_age_ns=1_000_000 * value("max_age_ms"),
     )
-
-
-def _default_records() -> Path:
-    return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "surgical_ml" / "records"
 
 
 def _read_only(meaning: str) -> ParameterDescriptor:

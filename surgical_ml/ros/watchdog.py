@@ -14,7 +14,6 @@ It judges by when messages are received, on its own monotonic clock (`watchdog_r
 Its log lies in `<records_dir>/watchdog/<UTC stamp>-<boot>`.
 """
 
-import os
 import sys
 import time
 import uuid
@@ -38,6 +37,7 @@ from surgical_ml_msgs.msg import Advisory, AdvisoryArray, Phase, Reason, Status
 import surgical_ml
 from surgical_ml.audit import AuditError, AuditWriter, Ticket
 from surgical_ml.errors import InputError
+from surgical_ml.places import default_records
 from surgical_ml.ros import qos
 from surgical_ml.ros.spinning import spin
 from surgical_ml.ros.watchdog_rules import (
@@ -90,7 +90,7 @@ class Watchdog(Node):
             self._parameter("status_limit_ms", usual.status_ms),
             self._parameter("startup_limit_ms", usual.startup_ms),
         )
-        records_dir = Path(self._parameter("records_dir", "") or _default_records())
+        records_dir = Path(self._parameter("records_dir", "") or default_records())
         self._writer, self._refused = self._open_log(records_dir, limits)
         self._rules = WatchdogRules(limits, time.monotonic_ns())
         self._judgement = Judgement("starting", "", ())
@@ -274,10 +274,6 @@ class Watchdog(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def _default_records() -> Path:
-    return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "surgical_ml" / "records"
 
 
 def _time(ns: int) -> Time:

@@ -296,7 +296,7 @@ def test_it_imports_nothing_that_sees_or_decides():
     ).stdout.split()
     assert not {"cv2", "onnxruntime", "torch", "openvino", "pydantic"} & {name.split(".")[0] for name in loaded}
     rooms = {name.split(".")[1] for name in loaded if name.startswith("surgical_ml.")}
-    assert rooms == {"audit", "errors", "ros"}
+    assert rooms == {"audit", "errors", "places", "ros"}
     assert {name for name in loaded if name.startswith("surgical_ml.ros.")} == {
         "surgical_ml.ros.qos",
         "surgical_ml.ros.spinning",
