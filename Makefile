@@ -28,11 +28,11 @@ help: ## say what can be made
 demo: $(DONE)/msgs ## run the assistant on a shipped clip on a live ROS 2 graph (SEED=n: on a fresh clip)
 	@$(PY) -m surgical_ml.ros.demo $(if $(SEED),--seed $(SEED))
 
-test: $(DONE)/msgs $(DONE)/train ## run the whole test suite
+test: $(DONE)/msgs $(DONE)/train $(DONE)/tensorrt ## run the whole test suite
 	@.ci/install-debian-packages apt.txt
 	@$(PY) -m pytest
 
-campaign: $(DONE)/msgs $(DONE)/train ## run the full-count campaigns and write docs/evidence.md
+campaign: $(DONE)/msgs $(DONE)/train $(DONE)/tensorrt ## run the full-count campaigns and write docs/evidence.md
 	@$(PY) tests/campaign.py docs/evidence.md
 
 lint: $(DONE)/dev ## check style and types
@@ -67,8 +67,15 @@ $(DONE)/dev: $(DONE)/ros
 	@touch $@
 
 $(DONE)/train: $(DONE)/dev
-	@echo "make: installing what training needs into .venv"
-	@$(PIP) --editable '.[train]'
+	@echo "make: installing what training, the other engines and the comparisons need into .venv"
+	@$(PIP) --editable '.[train,openvino,cluster,agreement]'
+	@touch $@
+
+# TensorRT's two Python bindings, of which no GPU is needed to say which names exist; each in a folder of its own.
+$(DONE)/tensorrt: pyproject.toml | $(DONE)/venv
+	@echo "make: installing the bindings of TensorRT 10 and 11 into .venv/tensorrt"
+	@$(PIP) --no-deps --upgrade --target $(VENV)/tensorrt/10 tensorrt_cu12_bindings==10.16.1.11
+	@$(PIP) --no-deps --upgrade --target $(VENV)/tensorrt/11 tensorrt_cu13_bindings==11.4.0.106
 	@touch $@
 
 $(DONE)/msgs: $(MSG_SOURCES) $(DONE)/ros
