@@ -1,28 +1,37 @@
 """Synthetic operations with ground truth, injected deviations and disturbances. Synthetic is not real: see the model card."""
 
 from surgical_ml.simulation.generate import demo_clip, demo_plan, simulate
+from surgical_ml.simulation.picture import PARTS, ArmPose, Picture
 from surgical_ml.simulation.plan import (
     CLASSES,
     DEVIATIONS,
     DISTURBANCES,
+    LOOKS,
     PHASES,
     QUALITIES,
+    RICH_DISTURBANCES,
+    SCENES,
     STRUCTURES,
     TOOLS,
     CasePlan,
     plan_case,
     shuffle_tools,
 )
-from surgical_ml.simulation.scene import Picture, Renderer
+from surgical_ml.simulation.renderer import Renderer
 
 __all__ = [
     "CLASSES",
     "DEVIATIONS",
     "DISTURBANCES",
+    "LOOKS",
+    "PARTS",
     "PHASES",
     "QUALITIES",
+    "RICH_DISTURBANCES",
+    "SCENES",
     "STRUCTURES",
     "TOOLS",
+    "ArmPose",
     "CasePlan",
     "Picture",
     "Renderer",

@@ -16,7 +16,7 @@ import cv2
 
 from surgical_ml.errors import InputError
 from surgical_ml.simulation.plan import CLASSES, DISTURBANCES, PHASES, TOOLS, CasePlan, Split, plan_case
-from surgical_ml.simulation.scene import Renderer
+from surgical_ml.simulation.renderer import Renderer
 
 DEMO_SIZE = (1280, 720)
 DEMO_FPS = 25

@@ -21,7 +21,12 @@ STRUCTURES = ("liver", "gallbladder", "cystic_duct", "cystic_artery")
 CLASSES = ("background", *TOOLS, *STRUCTURES)
 QUALITIES = ("smoke", "blood", "blur", "dark", "overexposed")
 DISTURBANCES = (*QUALITIES, "out_of_body")
+RICH_DISTURBANCES = ("fog", "lens_dirt", "droplets", "motion_blur", "interlacing", "blocks", "white_balance")
+"""What else may spoil a picture of the rich look."""
+
 DEVIATIONS = ("tool-mismatch", "order")
+LOOKS = ("plain", "rich")
+SCENES = ("operation", "tissue", "texture", "images")
 PROCEDURES = ("cholecystectomy",)
 
 _SHARE = np.array([0.06, 0.30, 0.13, 0.25, 0.09, 0.11, 0.06])
@@ -46,6 +51,8 @@ _NEVER: dict[int, tuple[str, ...]] = {
 it comes in, packaging begins, and nothing in the picture says that it does not."""
 
 Split = Literal["train", "held-out"]
+Look = Literal["plain", "rich"]
+Scene = Literal["operation", "tissue", "texture", "images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,9 @@ class CasePlan:
         deviations, disturbances: sorted by onset.
         clipped_s, cut_s: when the duct is clipped and cut; infinite where it never is.
         duration_s: of the whole case.
+        look: `plain`, which the shipped networks were trained on, or `rich`: randomised heavily, for transfer.
+        scene: what lies behind the instruments: the `operation` with its structures, or, in the rich look only, `tissue`
+            of no named organ, `texture` that is no tissue, or a user's `images`.
     """
 
     seed: int
@@ -112,6 +122,8 @@ class CasePlan:
     clipped_s: float
     cut_s: float
     duration_s: float = field(default=0.0)
+    look: Look = "plain"
+    scene: Scene = "operation"
 
     def segment_at(self, t_s: float) -> Segment:
         """The phase at a time; the first or last one outside the case."""
@@ -150,6 +162,8 @@ def plan_case(
     disturbances: tuple[str, ...] = (),
     split: Split = "train",
     shortest_phase_s: float = 6.0,
+    look: Look = "plain",
+    scene: Scene = "operation",
 ) -> CasePlan:
     """Write the script of one case.
 
@@ -161,6 +175,7 @@ def plan_case(
         disturbances: which kinds of `DISTURBANCES` may come up; each does with probability 0.6, once or twice.
         split: which family of appearances.
         shortest_phase_s: no phase is shorter.
+        look, scene: as in `CasePlan`; they change pixels only. The rich look has `RICH_DISTURBANCES` as well.
 
     Raises:
         InputError: a name is unknown (the message lists those there are), or a number is out of its range.
@@ -173,9 +188,15 @@ def plan_case(
         raise InputError("procedure", f"one of {list(PROCEDURES)}", procedure)
     if deviation not in ("none", "random", *DEVIATIONS):
         raise InputError("deviation", f"none, random, or one of {list(DEVIATIONS)}", deviation)
-    unknown = sorted(set(disturbances) - set(DISTURBANCES))
+    if look not in LOOKS:
+        raise InputError("look", f"one of {list(LOOKS)}", look)
+    scenes = SCENES if look == "rich" else SCENES[:1]
+    if scene not in scenes:
+        raise InputError("scene", f"one of {list(scenes)} in the {look} look", scene)
+    known = (*DISTURBANCES, *RICH_DISTURBANCES) if look == "rich" else DISTURBANCES
+    unknown = sorted(set(disturbances) - set(known))
     if unknown:
-        raise InputError("disturbance", f"one of {list(DISTURBANCES)}", ", ".join(unknown))
+        raise InputError("disturbance", f"one of {list(known)}", ", ".join(unknown))
     rng = np.random.default_rng([seed, 1])
     kind = deviation
     if deviation == "random":
@@ -213,6 +234,8 @@ def plan_case(
         clipped_s=clip[0].start_s + 0.5 * (clip[0].end_s - clip[0].start_s) if clip else float("inf"),
         cut_s=cut[0].start_s + 0.6 * (cut[0].end_s - cut[0].start_s) if cut else float("inf"),
         duration_s=t,
+        look=look,
+        scene=scene,
     )
 
 

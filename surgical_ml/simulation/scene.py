@@ -1,6 +1,4 @@
-"""One frame of a synthetic operation: field, camera, instruments and optics, with its ground truth."""
-
-from dataclasses import dataclass
+"""One frame of a synthetic operation in the plain look: field, camera, instruments and optics, with its ground truth."""
 
 import cv2
 import numpy as np
@@ -8,6 +6,7 @@ import numpy.typing as npt
 
 from surgical_ml.simulation.anatomy import MARGIN, Field, FieldState, noise
 from surgical_ml.simulation.instruments import Instruments
+from surgical_ml.simulation.picture import Picture
 from surgical_ml.simulation.plan import QUALITIES, CasePlan
 
 Bytes = npt.NDArray[np.uint8]
@@ -20,27 +19,8 @@ _TARGETS = {0: "body", 1: "neck", 2: "hilum", 3: "body", 4: "body", 5: "neck", 6
 """Where in the field the hands work in each phase."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A rendered frame and what is true of it.
-
-    Attributes:
-        image: (H, W, 3) uint8 BGR.
-        mask: (H, W) uint8 class ids; background outside the field of view and outside the body.
-        tips: (tool, x, y) in pixels, for each tip inside the picture.
-        quality: strength 0..1 of each of `QUALITIES`.
-        in_body: the endoscope is inside.
-    """
-
-    image: Bytes
-    mask: Bytes
-    tips: tuple[tuple[str, float, float], ...]
-    quality: tuple[float, ...]
-    in_body: bool
-
-
-class Renderer:
-    """Renders any moment of one planned case.
+class PlainScene:
+    """Renders any moment of one planned case in the plain look.
 
     Args:
         plan: the script.
