@@ -142,15 +142,13 @@ def average_precision(truth: Presence, scores: Numbers) -> float:
         truth: (n,) bool.
         scores: (n,).
     """
-    positives = int(truth.sum())
-    if positives == 0:
+    hits = np.sort(scores[truth])
+    if len(hits) == 0:
         return math.nan
-    order = np.argsort(scores)[::-1]
-    ranked = scores[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    hits = np.cumsum(truth[order])[last]
-    precision = hits / (last + 1)
-    return float((np.diff(hits, prepend=0) * precision).sum() / positives)
+    others = np.sort(scores[~truth])
+    # Only a threshold at the score of a hit adds to the sum; how many samples reach it needs no common order of both.
+    found = len(hits) - np.searchsorted(hits, hits)
+    return float((found / (found + len(others) - np.searchsorted(others, hits))).mean())
 
 
 def _average_precisions(truth: Presence, scores: Numbers) -> Numbers:
