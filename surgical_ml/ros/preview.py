@@ -11,8 +11,7 @@ from std_msgs.msg import Header
 
 from surgical_ml.decision import Decision
 from surgical_ml.evaluation.overlay import draw, label_map
-from surgical_ml.ros.slot import Slot
-from surgical_ml.video import Frame
+from surgical_ml.video import Frame, Slot
 
 OVERLAY_WIDTH_PX = 960
 OVERLAY_QUALITY = 80

@@ -13,21 +13,14 @@ from surgical_ml.audit import AuditWriter
 from surgical_ml.decision import Decision
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.stopwatch import Stopwatch
-from surgical_ml.events import Action, Event, OperatorAction, Tick
+from surgical_ml.events import Action, Event, OperatorAction, Tick, longest_silence_s
 from surgical_ml.guidance import Presence
 from surgical_ml.ros.capture import Captured, Feed
 from surgical_ml.ros.convert import Converter
 from surgical_ml.ros.latency import Latencies
 from surgical_ml.ros.records import AUDIT
-from surgical_ml.ros.slot import Slot
 from surgical_ml.session import Assets
-from surgical_ml.video import Frame
-
-TICK_S = 0.05
-"""Without a frame for this long, the session is told that time passes."""
-
-SLOW_TICK_S = 0.25
-"""The same, once a second has passed so: by then everything has been withheld, and each tick is an entry of the log."""
+from surgical_ml.video import Frame, Slot
 
 ANSWER_S = 5.0
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -200,7 +193,7 @@ class RunningCase:
         ticks = 0
         try:
             while not self._slot.closed:
-                item = self._slot.take(TICK_S if ticks * TICK_S < 1.0 else SLOW_TICK_S)
+                item = self._slot.take(longest_silence_s(ticks))
                 ticks = 0 if isinstance(item, Captured) else ticks + 1
                 self._serve(item)
         except Exception:

@@ -9,7 +9,7 @@ from waiting import wait_until
 
 from surgical_ml.errors import InputError
 from surgical_ml.ros.image_source import ImageSource, frame_from
-from surgical_ml.ros.slot import Slot
+from surgical_ml.video import Slot
 
 HEIGHT, WIDTH = 6, 4
 

@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgical_ml.ros.slot import Slot
+from surgical_ml.video import Slot
 
 
 def test_what_is_put_is_taken_once():
