@@ -121,14 +121,17 @@ class KeyframeTold(_Told):
 
 
 class SummaryTold(_Told):
-    """What a report needs of `summary.json`; `platform` is empty where the replay did not name its device."""
+    """What a report needs of `summary.json`; `platform` is empty where the replay did not name its device.
+
+    A case in real time has no `frames_per_s`: its frames came at their own pace.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     video: str
     frames: Annotated[int, Field(ge=1)]
     every: Annotated[int, Field(ge=1)]
     fps: Annotated[float, Field(gt=0)] | None
-    frames_per_s: float
+    frames_per_s: float | None = None
     engine: str
     platform: str = ""
     software: SoftwareTold

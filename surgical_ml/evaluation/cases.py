@@ -20,10 +20,11 @@ from surgical_ml.evaluation.case_folder import CaseFolder, write_json
 from surgical_ml.evaluation.report import write_report
 from surgical_ml.evaluation.stopwatch import Stopwatch
 from surgical_ml.events import Action, OperatorAction
-from surgical_ml.session import Session, open_session
+from surgical_ml.session import Assets, Session
 from surgical_ml.video import Frame, Source, SourceInfo, open_source
 
-_ASIDE = ".partial"
+ASIDE = ".partial"
+"""Ends the name of a case folder while it is written."""
 
 READ_AHEAD = 4
 """Frames decoded ahead of the one that is judged; enough to overlap, little enough to forget about."""
@@ -52,6 +53,7 @@ def replay_case(
     out: Path,
     *,
     config: CaseConfig | None = None,
+    assets: Assets | None = None,
     fps: float | None = None,
     overlay: bool = False,
     masks: bool = False,
@@ -68,6 +70,7 @@ def replay_case(
         video: what `open_source` takes.
         out: a folder that does not exist yet, or is empty.
         config: of the case; the default configuration if None.
+        assets: what a configuration names, loaded and warm, where many cases are run; it comes before `config`.
         fps: frame rate to assume, frames/s; None believes the source.
         overlay: write an MP4 with the decisions drawn on the frames.
         masks: write a label-map PNG a frame; the network's, whatever the gate says.
@@ -82,28 +85,28 @@ def replay_case(
         raise InputError("every", "a whole number from 1", str(every))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(out, "a new or empty folder", "files" if out.is_dir() else "a file")
-    config = config or CaseConfig.of({})
-    with open_source(video, fps=fps) as source, _aside(out) as folder:
-        values = _replay(source, folder, config, overlay, masks, every, progress)
+    with open_source(video, fps=fps) as source, aside(out) as folder:
+        assets = assets or Assets.load(config or CaseConfig.of({}))
+        values = _replay(source, folder, assets, overlay, masks, every, progress)
     return ReplaySummary(out, values)
 
 
 def _replay(
     source: Source,
     folder: Path,
-    config: CaseConfig,
+    assets: Assets,
     overlay: bool,
     masks: bool,
     every: int,
     progress: Callable[[ReplayProgress], None] | None,
 ) -> dict[str, Any]:
     stopwatch = Stopwatch()
-    case = folder.name.removesuffix(_ASIDE)
+    case = folder.name.removesuffix(ASIDE)
     with (
         AuditWriter(folder / "audit") as recorder,
         CaseFolder(folder, source.info.fps, overlay=overlay, masks=masks) as writer,
     ):
-        session = open_session(config, recorder, case=case, stage=stopwatch.lap)
+        session = assets.open(recorder, case=case, stage=stopwatch.lap)
         writer.name_classes(session.model.manifest.segmentation)
         began = time.perf_counter()
         judged, last_ns = 0, 0
@@ -128,7 +131,7 @@ def _replay(
 
 
 def summarise(
-    info: SourceInfo, session: Session, writer: CaseFolder, seconds: float, audit: Report, *, every: int = 1
+    info: SourceInfo, session: Session, writer: CaseFolder, seconds: float | None, audit: Report, *, every: int = 1
 ) -> dict[str, Any]:
     """What `summary.json` says of a case.
 
@@ -136,7 +139,7 @@ def summarise(
         info: of its video.
         session: that judged it.
         writer: that took its decisions.
-        seconds: that judging took.
+        seconds: that judging took; None where frames came at their own pace, which says nothing of how fast it can be.
         audit: what the check of its record found.
         every: each how-manieth frame was judged.
     """
@@ -147,8 +150,8 @@ def summarise(
         "frames": judged,
         "every": every,
         "fps": info.fps,
-        "seconds": round(seconds, 3),
-        "frames_per_s": round(judged / seconds, 2),
+        "mode": "realtime" if seconds is None else "throughput",
+        **({} if seconds is None else {"seconds": round(seconds, 3), "frames_per_s": round(judged / seconds, 2)}),
         "platform": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "software": {"name": "surgical_ml", "version": surgical_ml.__version__},
         "engine": config.engine,
@@ -167,9 +170,9 @@ def summarise(
 
 
 @contextmanager
-def _aside(out: Path) -> Iterator[Path]:
+def aside(out: Path) -> Iterator[Path]:
     """A folder beside `out` that becomes `out` on success and vanishes on failure."""
-    partial = out.with_name(out.name + _ASIDE)
+    partial = out.with_name(out.name + ASIDE)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)

@@ -380,7 +380,11 @@ def _latency(story: CaseStory) -> list[Element]:
         tag(
             "p",
             f"Measured on this run, {device}, with the engine {summary.engine}; in milliseconds, to three digits. "
-            f"When the summary was made, the case was judged at {summary.frames_per_s:g} frames/s."
+            + (
+                "Frames came at their own pace, in real time."
+                if summary.frames_per_s is None
+                else f"When the summary was made, the case was judged at {summary.frames_per_s:g} frames/s."
+            )
             + (" Decoding runs beside the rest and is no part of the total." if "decode" in story.durations else ""),
         ),
     ]
