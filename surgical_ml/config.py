@@ -23,7 +23,10 @@ class CaseConfig(BaseModel):
     schema_: Literal[1] = Field(1, alias="schema")
     procedure: str = Field("cholecystectomy", description="name of a shipped protocol, or path of a protocol file")
     model: str = Field("cholecystectomy", description="name[/version] of a shipped model, or path of its folder")
-    engine: str = Field("onnxruntime", description="the runtime of the networks; never replaced silently by another")
+    engine: str = Field("onnxruntime", description="runtime of the frame network; never replaced by another")
+    bf16: bool = Field(
+        False, description="let openvino compute in bfloat16: faster, less exact; needs a processor that has it"
+    )
     threads: int = Field(2, ge=1, le=64, description="threads of one network run")
     calibration: str | None = Field(None, description="camera calibration file; None gives distances in pixels only")
     time_scale: float = Field(

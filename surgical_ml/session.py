@@ -226,8 +226,9 @@ class Assets:
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
         engines = [
-            open_engine(config.engine, model.file("frame"), threads=config.threads),
-            open_engine(config.engine, model.file("phase"), threads=1),
+            open_engine(config.engine, model.file("frame"), threads=config.threads, bf16=config.bf16),
+            # A step of the phase network costs any other engine more to call than to compute.
+            open_engine("onnxruntime", model.file("phase"), threads=1),
         ]
         for engine in engines:
             warm_up(engine)

@@ -20,7 +20,8 @@ def benchmark_pipeline(
     cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the measurements take turns in each.")] = 3,
     frames: Annotated[int, typer.Option(min=1, help="Frames of the rendered clip.")] = 300,
-    engine: Annotated[str | None, typer.Option(help="Runtime of the networks.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Runtime of the frame network.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Let openvino compute in bfloat16.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of one network run.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def benchmark_pipeline(
     from surgical_ml.config import CaseConfig
     from surgical_ml.evaluation import benchmark as bench
 
-    given = {"engine": engine, "threads": threads}
+    given = {"engine": engine, "bf16": bf16, "threads": threads}
     config = CaseConfig.of({name: value for name, value in given.items() if value is not None}, "options")
     with progress_bar("benchmark", "measurements", quiet=as_json) as update:
         done = bench.benchmark_pipeline(

@@ -66,7 +66,7 @@ def look(records: Path | None = None) -> Iterator[Finding]:
     """
     checks = (
         *(_python, _packages, _models, _protocols, _main_job, _ros, _sourced, lambda: _records(records)),
-        *(_shared_memory, _tensorrt, _openvino, _gstreamer, _cameras, _clock),
+        *(_shared_memory, _tensorrt, _openvino, _torch, _gstreamer, _cameras, _clock),
     )
     for check in checks:
         try:
@@ -95,7 +95,7 @@ _EXTRAS = {
     "ros": "the ROS 2 nodes, where no ROS is sourced",
     "ros-build": "building surgical_ml_msgs without a ROS installation",
     "train": "training the networks",
-    "openvino": "an OpenVINO engine, which is not there yet",
+    "openvino": "the engine openvino",
     "report": "figures in evaluation reports",
     "dev": "the tests and the linters",
 }
@@ -336,8 +336,23 @@ def _tensorrt() -> Iterator[Finding]:
 def _openvino() -> Iterator[Finding]:
     version = _version("openvino")
     state = State.OK if version else State.MISSING
-    need, remedy = "an OpenVINO engine, which is not there yet", "pip install 'surgical_ml[openvino]'"
-    yield Finding("openvino", state, version or "not there", need, remedy)
+    found = version or "not there"
+    if version:
+        works, said = _in_child("from surgical_ml.engine.openvino import has_bf16; print(has_bf16())")
+        state = State.OK if works else State.WRONG
+        found = f"{version}, {'with' if said == 'True' else 'without'} bfloat16" if works else said
+    yield Finding("openvino", state, found, "the engine openvino", "pip install 'surgical_ml[openvino]'")
+
+
+def _torch() -> Iterator[Finding]:
+    need, remedy = "the engine torch", "pip install 'surgical_ml[train]'"
+    if not (_version("torch") and _version("onnx")):
+        yield Finding("torch", State.MISSING, "torch or onnx is not there", need, remedy)
+        return
+    works, said = _in_child(
+        "import torch; print(torch.__version__, 'on a GPU' if torch.cuda.is_available() else 'on the CPU')"
+    )
+    yield Finding("torch", State.OK if works else State.WRONG, said, need, remedy)
 
 
 _ELEMENTS = ("appsink", "videoconvert", "deinterlace", "v4l2src", "unixfdsrc", "decklinkvideosrc")

@@ -17,7 +17,8 @@ def replay(
     out: Annotated[Path, typer.Option(help="Folder of the case, or of the case folders of several; new or empty.")],
     procedure: Annotated[str | None, typer.Option(help="Shipped protocol, or protocol file.")] = None,
     model: Annotated[str | None, typer.Option(help="Shipped model by name or name/version, or model folder.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Runtime of the networks.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Runtime of the frame network.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Let openvino compute in bfloat16.")] = False,
     calibration: Annotated[str | None, typer.Option(help="Camera calibration file.")] = None,
     config: Annotated[Path | None, typer.Option(help="Case configuration (YAML); options here override it.")] = None,
     time_scale: Annotated[float | None, typer.Option(help="Above 1 for compressed synthetic cases only.")] = None,
@@ -39,6 +40,7 @@ def replay(
         "procedure": procedure,
         "model": model,
         "engine": engine,
+        "bf16": bf16 or None,
         "calibration": calibration,
         "time_scale": time_scale,
     }

@@ -6,15 +6,31 @@ from surgical_ml.engine.manifest import InputSpec, Manifest, Model, Thresholds, 
 from surgical_ml.engine.protocol import Engine, EngineFault, Tensor, TensorSpec, warm_up
 from surgical_ml.errors import InputError
 
-ENGINES = ("onnxruntime",)
+ENGINES = ("onnxruntime", "openvino", "torch")
 
 
-def open_engine(name: str, path: Path, *, threads: int = 2) -> Engine:
+def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) -> Engine:
     """Load a network into the engine of that name; never into another one instead.
 
+    Args:
+        name: one of `ENGINES`.
+        path: the ONNX file; its tensors say the precision that it is computed in.
+        threads: of one run on a CPU.
+        bf16: compute in bfloat16 whatever the file says; OpenVINO only, on a processor that can.
+
     Raises:
-        InputError: there is no such engine, or it cannot load the file.
+        InputError: there is no such engine, it is not installed, or it cannot load the file.
     """
+    if bf16 and name != "openvino":
+        raise InputError("bf16", "the engine openvino", name)
+    if name == "openvino":
+        from surgical_ml.engine.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads=threads, bf16=bf16)
+    if name == "torch":
+        from surgical_ml.engine.torch import TorchEngine
+
+        return TorchEngine(path, threads=threads)
     if name == "onnxruntime":
         from surgical_ml.engine.onnxruntime import OnnxRuntimeEngine
 

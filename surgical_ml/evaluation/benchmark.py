@@ -164,7 +164,7 @@ def benchmark_pipeline(
         folder = Path(place)
         source = video or str(_render(folder / "clip.mp4", frames))
         model = load_model(config.model)
-        engine = open_engine(config.engine, model.file("frame"), threads=config.threads)
+        engine = open_engine(config.engine, model.file("frame"), threads=config.threads, bf16=config.bf16)
         warm_up(engine)
         # Once unmeasured: the file is in memory, and what it holds is known.
         count = sum(1 for _ in _frames_of(source))
@@ -191,7 +191,7 @@ def benchmark_pipeline(
         "load before the run": f"{load:.1f}",
         "versions": f"surgical_ml {surgical_ml.__version__}, Python {platform.python_version()}, "
         f"OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}, numpy {np.__version__}",
-        "model": f"{model.manifest.name}/{model.manifest.version}, {model.sha256[:12]}, on {config.engine}",
+        "model": f"{model.manifest.name}/{model.manifest.version}, {model.sha256[:12]}, on {engine.name}",
     }
     clip = {"clip": f"{info.name if video else 'rendered'}, {info.width}x{info.height}, {count} frames"}
     stages = {stage: StageTime.of(values) for stage, values in timed.items()}

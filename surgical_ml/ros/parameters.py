@@ -16,7 +16,8 @@ ROS_SOURCE = "ros:"
 _CASE = {
     "procedure": "Protocol to follow: the name of a shipped one, or a protocol file.",
     "model": "Model to run: name[/version] of a shipped one, or a model folder.",
-    "engine": "Runtime of the networks; a missing one fails the transition and is never replaced by another.",
+    "engine": "Runtime of the frame network; a missing one fails the transition and is never replaced by another.",
+    "bf16": "Let openvino compute in bfloat16: faster and less exact; fails the transition where the processor cannot.",
     "threads": "Threads of one network run.",
     "calibration": "Camera calibration file; empty gives distances in pixels only.",
     "time_scale": "How many times faster than real the case runs; above 1 for compressed synthetic cases only.",
