@@ -1,16 +1,16 @@
 """`report.html`: one case on one page, for a surgeon, an engineer and a reviewer; nothing outside the file is needed."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from surgical_ml.errors import InputError
 from surgical_ml.evaluation.case_story import COLUMNS, URGENCY, CaseStory, Durations, Episode, Trace, read_story
 from surgical_ml.evaluation.keyframes import MOST
-from surgical_ml.evaluation.markup import Inside, page, tag
-from surgical_ml.evaluation.report_chart import Flag, course, lettered, mark, phase_colour
+from surgical_ml.evaluation.markup import Inside, tag
+from surgical_ml.evaluation.report_chart import Flag, course, lettered
+from surgical_ml.evaluation.report_drawing import chip, key, mark
+from surgical_ml.evaluation.report_page import document, figured, identity, picture, write_page
 from surgical_ml.evaluation.report_style import STYLE
 from surgical_ml.evaluation.report_words import clock, count, length, share, spaced
 from surgical_ml.guidance import Kind, Priority, Validity
@@ -45,16 +45,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: the folder is no case folder, one of its files is not what it must be, or the report cannot be written.
     """
-    story = read_story(folder)
-    text = page(_document(folder, story))
-    path, aside = folder / REPORT, folder / f".{REPORT}.partial"
-    try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise InputError(path, "a place that can be written to", error.strerror or str(error)) from error
-    return path
+    return write_page(_document(folder, read_story(folder)), folder / REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +60,6 @@ class _Group:
 def _document(folder: Path, story: CaseStory) -> Element:
     procedural, procedural_left = _groups(story, Kind.PROCEDURAL)
     technical, technical_left = _groups(story, Kind.TECHNICAL)
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"Case report: {story.summary.video}"),
-        tag("style", STYLE),
-    )
     main = tag(
         "main",
         *_course(story, procedural),
@@ -87,7 +69,8 @@ def _document(folder: Path, story: CaseStory) -> Element:
         *_pictures(folder, story),
         *_identity(story),
     )
-    return tag("html", head, tag("body", _header(story, procedural), main, _footer()), lang="en")
+    title = f"Case report: {story.summary.video}"
+    return document(title, STYLE, _header(story, procedural), main, _footer())
 
 
 def _groups(story: CaseStory, kind: Kind) -> tuple[list[_Group], int]:
@@ -183,24 +166,24 @@ def _course(story: CaseStory, procedural: Sequence[_Group]) -> list[Element]:
     flags = [Flag(number, one.told.announced_ns, one.priority) for number, one in _numbered(procedural)]
     hatch = tag("rect", width=26, height=13, fill="url(#hatching)")
     step_ns = story.axis.length_ns // COLUMNS
-    key = [
-        _key(hatch, "withheld, with its reason"),
-        _key(
+    signs = [
+        key(hatch, "withheld, with its reason"),
+        key(
             tag("rect", x=0.5, y=0.5, width=25, height=12, fill="#56b4e9", fill_opacity=0.45, stroke="#5b6670"),
             "candidate: a phase that gathers evidence",
         ),
     ]
     if story.advisories:
         colour = "#5b6670"
-        key += [
-            _key(tag("rect", y=10, width=26, height=3, fill=colour), "evidence gathered"),
-            _key(tag("rect", width=26, height=13, fill=colour), "on"),
-            _key(
+        signs += [
+            key(tag("rect", y=10, width=26, height=3, fill=colour), "evidence gathered"),
+            key(tag("rect", width=26, height=13, fill=colour), "on"),
+            key(
                 tag("rect", x=0.5, y=0.5, width=25, height=12, fill="#ffffff", stroke=colour),
                 "latched: its condition has gone",
             ),
         ]
-        key += [_key(mark(one, 13, 6.5), one.upper()) for one in URGENCY if one in {flag.priority for flag in flags}]
+        signs += [key(mark(one, 13, 6.5), one.upper()) for one in URGENCY if one in {flag.priority for flag in flags}]
     return [
         tag("h2", "Course of the operation", id="course"),
         tag(
@@ -210,7 +193,7 @@ def _course(story: CaseStory, procedural: Sequence[_Group]) -> list[Element]:
             class_="quiet",
         ),
         tag("div", course(story, flags), class_="drawing"),
-        tag("ul", *key, class_="key"),
+        tag("ul", *signs, class_="key"),
         _phases(story),
     ]
 
@@ -219,14 +202,14 @@ def _phases(story: CaseStory) -> Element:
     rows = [
         tag(
             "tr",
-            tag("th", _chip(number), spaced(name), scope="row"),
+            tag("th", chip(number), spaced(name), scope="row"),
             *_stretches(story, trace),
         )
         for number, (name, trace) in enumerate(story.committed.items(), 1)
     ]
     if story.unsettled.total_ns:
         rows.append(tag("tr", tag("th", "No phase established yet", scope="row"), *_stretches(story, story.unsettled)))
-    return _table(("Committed phase", *_STRETCHES), rows)
+    return figured(("Committed phase", *_STRETCHES), rows)
 
 
 _STRETCHES = ("First at", "Stretches", "Longest", "Time", "Share of the case")
@@ -245,16 +228,6 @@ def _stretches(story: CaseStory, trace: Trace) -> list[Element]:
             share(trace.total_ns, story.axis.length_ns),
         )
     ]
-
-
-def _chip(number: int) -> Element:
-    colour = phase_colour(number)
-    class_ = "chip light" if colour == "#0072b2" else "chip"
-    return tag("span", str(number), class_=class_, style=f"background: {colour}")
-
-
-def _key(shape: Element, words: str) -> Element:
-    return tag("li", tag("svg", shape, width=26, height=13, viewBox="0 0 26 13", aria_hidden="true"), words)
 
 
 def _advisories(
@@ -361,14 +334,14 @@ def _silence(story: CaseStory) -> list[Element]:
         for reason, letter in lettered(story.withheld).items()
     ]
     if rows:
-        found.append(_table(("Reason", "Frames", *_STRETCHES), rows))
+        found.append(figured(("Reason", "Frames", *_STRETCHES), rows))
     else:
         found.append(tag("p", "Something was shown for every judged frame."))
     if story.degraded:
         poor = [
             tag("tr", tag("th", name, scope="row"), *_stretches(story, trace)) for name, trace in story.degraded.items()
         ]
-        found += [tag("h3", "What was poor while something was shown"), _table(("Input", *_STRETCHES), poor)]
+        found += [tag("h3", "What was poor while something was shown"), figured(("Input", *_STRETCHES), poor)]
     return found
 
 
@@ -401,7 +374,7 @@ def _latency(story: CaseStory) -> list[Element]:
         )
         for name, one in story.durations.items()
     ]
-    return [*found, _table(("Stage", "p50", "p95", "p99", "max", "Frames", "From p50 to p99"), rows)]
+    return [*found, figured(("Stage", "p50", "p95", "p99", "max", "Frames", "From p50 to p99"), rows)]
 
 
 def _percentiles(one: Durations) -> list[int]:
@@ -427,16 +400,11 @@ def _pictures(folder: Path, story: CaseStory) -> list[Element]:
     found: list[Element] = [tag("h2", "Pictures", id="pictures")]
     figures = []
     for one in story.summary.keyframes[:MOST]:
-        path = folder / one.file
-        try:
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-        except OSError as error:
-            raise InputError(path, "the picture that the summary names", error.strerror or str(error)) from error
         stamp_ns = story.keyframes_ns.get(one.index)
         at = "" if stamp_ns is None else f"{clock(stamp_ns - story.axis.begin_ns)}, "
         caption = tag("figcaption", tag("strong", f"{at}frame {one.index:,}"), tag("br"), one.caption)
-        picture = tag("img", src=f"data:image/jpeg;base64,{data}", alt=f"Frame {one.index}: {one.caption}")
-        figures.append(tag("figure", picture, caption, id=f"frame-{one.index}"))
+        image = picture(folder / one.file, "summary", f"Frame {one.index}: {one.caption}")
+        figures.append(tag("figure", image, caption, id=f"frame-{one.index}"))
     if not figures:
         return [*found, tag("p", "None was kept.")]
     words = "The first frame of each kind of thing that happened. Frames from outside the body are kept black."
@@ -457,11 +425,10 @@ def _identity(story: CaseStory) -> list[Element]:
         ("Audit log", [f"{verdict} when the case was over, {count(summary.audit.entries, 'entry', 'entries')}"]),
         ("Audit head", [tag("code", summary.audit.head)]),
     ]
-    body = [tag("tr", tag("th", name, scope="row"), tag("td", *inside)) for name, inside in rows]
     return [
         tag("h2", "Identity", id="identity"),
         tag("p", "What this case depends on, by digest (SHA-256).", class_="quiet"),
-        tag("table", tag("tbody", *body), class_="identity"),
+        identity(rows),
     ]
 
 
@@ -471,12 +438,4 @@ def _footer() -> Element:
         "Every number here comes from decisions.jsonl, timings.jsonl and summary.json beside this file. Check the log with ",
         tag("code", "surgical-ml audit verify CASE/audit"),
         ".",
-    )
-
-
-def _table(names: Sequence[str], rows: Sequence[Element]) -> Element:
-    """A table whose first column names its rows and whose others are numbers."""
-    head = [tag("th", name, scope="col", class_="number" if k else None) for k, name in enumerate(names)]
-    return tag(
-        "div", tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="figured"), class_="scroll"
     )

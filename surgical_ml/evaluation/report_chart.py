@@ -1,6 +1,5 @@
 """The course of a case as one drawing: phases, silence, instruments and advisories on one time axis."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -9,29 +8,29 @@ from xml.etree.ElementTree import Element
 
 from surgical_ml.evaluation.case_story import COLUMNS, GATHERING, CaseStory, Trace, Traces
 from surgical_ml.evaluation.markup import tag
+from surgical_ml.evaluation.report_drawing import (
+    FAINT,
+    INK,
+    PRIORITY_COLOURS,
+    SILENT,
+    mark,
+    on_phase,
+    patterns,
+    phase_colour,
+    tick_s,
+    words_inside,
+)
 from surgical_ml.evaluation.report_words import clock, count, length, share, spaced
 from surgical_ml.guidance import Presence, Priority
-
-PHASE_COLOURS = ("#56b4e9", "#009e73", "#f0e442", "#0072b2", "#cc79a7", "#e69f00", "#999999")
-"""Okabe and Ito's, without the vermilion that urgent advisories keep to themselves; numbers tell them apart as well."""
-
-PRIORITY_COLOURS = {
-    Priority.HIGH: "#d55e00",
-    Priority.MEDIUM: "#e69f00",
-    Priority.LOW: "#0072b2",
-    Priority.NONE: "#777777",
-}
 
 MOST_ROWS = 16
 """Advisories that get a row of their own; a protocol has about that many kinds."""
 
 _LEFT, _RIGHT = 150, 118
 _WIDTH = _LEFT + COLUMNS + _RIGHT
-_LETTER, _LABEL = 6.8, 24
+_LABEL = 24
 _HIGH = 13
-_INK, _FAINT, _SILENT, _TOOL = "#1d252c", "#d9dfe4", "#5b6670", "#34495e"
-_TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-_MOST_TICKS = 10
+_TOOL = "#34495e"
 _FLAGS_APART = 18
 
 
@@ -48,35 +47,6 @@ def lettered(withheld: Traces) -> dict[str, str]:
     """The reasons for which nothing was shown, the longest first, each with its letter; empty past the alphabet."""
     reasons = sorted(withheld, key=lambda reason: (-withheld[reason].total_ns, reason))
     return dict(zip_longest(reasons, ascii_lowercase[: len(reasons)], fillvalue=""))
-
-
-def phase_colour(number: int) -> str:
-    """The colour of the n-th phase, from 1."""
-    return PHASE_COLOURS[(number - 1) % len(PHASE_COLOURS)]
-
-
-def mark(priority: Priority, x: float, y: float, *, size: float = 6) -> Element:
-    """The sign of a priority, around a point: a triangle, a disc, a square, or a ring; colour only repeats it."""
-    fill = PRIORITY_COLOURS[priority]
-    match priority:
-        case Priority.HIGH:
-            points = f"{x},{y - size} {x + size},{y + size * 0.8} {x - size},{y + size * 0.8}"
-            return tag("polygon", points=points, fill=fill)
-        case Priority.MEDIUM:
-            return tag("circle", cx=x, cy=y, r=size * 0.85, fill=fill)
-        case Priority.LOW:
-            side = size * 1.5
-            return tag("rect", x=x - side / 2, y=y - side / 2, width=side, height=side, fill=fill)
-        case Priority.NONE:
-            return tag("circle", cx=x, cy=y, r=size * 0.7, fill="none", stroke=fill, stroke_width=2)
-
-
-def patterns() -> Element:
-    """What the hatching of withheld stretches is drawn with; once in a page."""
-    line = tag("path", d="M-1 7L7 -1M-1 1L1 -1M5 7L7 5", stroke=_SILENT, stroke_width=1.1)
-    ground = tag("rect", width=6, height=6, fill="#f4f5f6")
-    hatch = tag("pattern", ground, line, id="hatching", width=6, height=6, patternUnits="userSpaceOnUse")
-    return tag("defs", hatch)
 
 
 def course(story: CaseStory, flags: Sequence[Flag]) -> Element:
@@ -109,7 +79,7 @@ class _Rows:
         """Everything so far, before its time axis."""
         height = self._y + 4
         lines = [
-            tag("path", d=f"M{x} {top}V{height - 4}", stroke=_INK, stroke_width=0.8, opacity=0.45)
+            tag("path", d=f"M{x} {top}V{height - 4}", stroke=INK, stroke_width=0.8, opacity=0.45)
             for x, top in self._flagged
         ]
         label = "Phases, withheld stretches, instruments and advisories over the time of the case"
@@ -147,7 +117,7 @@ class _Rows:
         """The ribbon: the committed phase, hatched where nothing was shown; below it what might replace it."""
         story, top, tall = self._story, self._y, 46
         self._label("Phase", top + tall / 2 + 4)
-        self._parts.append(tag("rect", x=_LEFT, y=top, width=COLUMNS, height=tall, fill="none", stroke=_FAINT))
+        self._parts.append(tag("rect", x=_LEFT, y=top, width=COLUMNS, height=tall, fill="none", stroke=FAINT))
         phases = {f"phase {name}": trace for name, trace in story.committed.items()}
         silent = {f"withheld {reason}": trace for reason, trace in story.withheld.items()}
         for run, start, end in _runs(_longest({"unsettled ": story.unsettled} | phases | silent)):
@@ -155,7 +125,7 @@ class _Rows:
             if kind == "phase":
                 number = self._numbers[name]
                 self._box(start, end, top, tall, phase_colour(number), f"{number} {spaced(name)}")
-                self._words(start, end, top, tall, (f"{number} {spaced(name)}", str(number)), _on(number))
+                self._words(start, end, top, tall, (f"{number} {spaced(name)}", str(number)), on_phase(number))
             elif kind == "withheld":
                 self._box(start, end, top, tall, "url(#hatching)", f"Withheld: {name}")
                 self._words(start, end, top, tall, (name, self._letters[name]), "halo")
@@ -167,15 +137,15 @@ class _Rows:
         for name, start, end in _runs(_longest(story.candidates)):
             number = self._numbers[name]
             said = f"Candidate: {spaced(name)}"
-            self._box(start, end, self._y, 13, phase_colour(number), said, fill_opacity=0.45, stroke=_SILENT)
+            self._box(start, end, self._y, 13, phase_colour(number), said, fill_opacity=0.45, stroke=SILENT)
             self._words(start, end, self._y, 13, (str(number),), "small")
         self._y += 22
 
     def silence(self) -> None:
         """When nothing was shown, and when something was shown of a poor view."""
-        self._row("Withheld", self._story.silent, _SILENT)
+        self._row("Withheld", self._story.silent, SILENT)
         if self._story.poor.total_ns:
-            self._row("Degraded", self._story.poor, _SILENT)
+            self._row("Degraded", self._story.poor, SILENT)
 
     def instruments(self) -> None:
         """One row for each instrument."""
@@ -222,7 +192,7 @@ class _Rows:
         """A row whose bars are as high as their share of each step of the axis."""
         top, total_ns = self._y, trace.total_ns
         self._label(name, top + 11, "" if total_ns else "quiet")
-        self._parts.append(tag("path", d=f"M{_LEFT} {top + _HIGH + 0.5}h{COLUMNS}", stroke=_FAINT))
+        self._parts.append(tag("path", d=f"M{_LEFT} {top + _HIGH + 0.5}h{COLUMNS}", stroke=FAINT))
         bars = ""
         for high, run in groupby(enumerate(trace.shares(_HIGH)), key=lambda pair: pair[1]):
             steps = [step for step, _ in run]
@@ -237,10 +207,10 @@ class _Rows:
 
     def _axis(self, height: int) -> Iterator[Element]:
         length_ns = self._story.axis.length_ns
-        step_s = next((s for s in _TICKS_S if length_ns <= s * _MOST_TICKS * 1e9), 86400)
+        step_s = tick_s(length_ns / 1e9)
         for k in range(int(length_ns / (step_s * 1e9)) + 1):
             x = _LEFT + k * step_s * 1e9 * COLUMNS / length_ns
-            yield tag("path", d=f"M{x:.1f} 18V{height - 4}", stroke=_FAINT, stroke_width=0.8)
+            yield tag("path", d=f"M{x:.1f} 18V{height - 4}", stroke=FAINT, stroke_width=0.8)
             yield tag("text", clock(k * step_s * 1_000_000_000, tenths=False), x=f"{x:.1f}", y=12, class_="tick")
 
     def _x(self, stamp_ns: int) -> float:
@@ -266,20 +236,7 @@ class _Rows:
 
     def _words(self, start: int, end: int, top: float, tall: float, choices: Sequence[str], class_: str) -> None:
         """The first of the texts that fits into a box, on as many lines as it has room for."""
-        room = int((end - start - 3) / _LETTER)
-        for words in choices:
-            lines = textwrap.wrap(words, room, break_long_words=False) if room > 0 and words else []
-            if lines and len(lines) * 13 <= tall + 2 and max(map(len, lines)) <= room:
-                y = top + tall / 2 + 4 - 6.5 * (len(lines) - 1)
-                for k, line in enumerate(lines):
-                    attributes = {"x": _LEFT + (start + end) / 2, "y": y + 13 * k, "class_": f"inside {class_}".strip()}
-                    self._parts.append(tag("text", line, **attributes))
-                return
-
-
-def _on(number: int) -> str:
-    """Black reads well on every colour but the blue."""
-    return "light" if phase_colour(number) == "#0072b2" else ""
+        self._parts += words_inside(_LEFT + start, _LEFT + end, top, tall, choices, class_)
 
 
 def _longest(traces: Mapping[str, Trace]) -> list[str | None]:
