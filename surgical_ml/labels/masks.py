@@ -1,7 +1,7 @@
 """Masks as images: label maps, coloured scenes (EndoVis 2018), per-instrument folders (EndoVis 2017), CholecSeg8k."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -45,6 +45,10 @@ ENDOVIS17_TYPES = (
     "Monopolar Curved Scissors",
     "Other",
 )
+
+ENDOVIS17_PARTS = ("background", "shaft", "wrist", "claspers", "probe")
+_PARTS17 = (10, 20, 30, 40)
+"""Values of the parts in a mask, in the order of `ENDOVIS17_PARTS` after the background."""
 
 ENDOVIS18_COLOURS: Mapping[tuple[int, int, int], str] = MappingProxyType(
     {
@@ -157,25 +161,67 @@ def read_endovis17(ground_truth: Path, picture: str) -> LabelMap:
         InputError: no folder of an instrument, one whose type is unknown, or one whose frame is missing or of another
             size.
     """
+    result: LabelMap | None = None
+    for folder, mask in _instruments17(ground_truth, picture):
+        if result is None:
+            result = np.zeros_like(mask)
+        result[mask > 0] = _type17(folder)
+    assert result is not None
+    return result
+
+
+def read_endovis17_parts(ground_truth: Path, picture: str) -> LabelMap:
+    """The parts in one frame of an EndoVis 2017 training sequence: shaft 10, wrist 20, claspers 30, probe 40.
+
+    Overlaps are as in `read_endovis17`. The folder `Other` has no parts: its pixels are `IGNORED`.
+
+    Args:
+        ground_truth: the folder `ground_truth` of a sequence.
+        picture: the frame's file name.
+
+    Returns:
+        (height, width) int64: 0 background, 1 shaft, 2 wrist, 3 claspers, 4 probe.
+
+    Raises:
+        InputError: as `read_endovis17`, or a value that is no part.
+    """
+    result: LabelMap | None = None
+    for folder, mask in _instruments17(ground_truth, picture):
+        if result is None:
+            result = np.zeros_like(mask)
+        if ENDOVIS17_TYPES[_type17(folder)] == "Other":
+            result[mask > 0] = IGNORED
+            continue
+        odd = ~np.isin(mask, (0, *_PARTS17))
+        if odd.any():
+            raise InputError(folder / picture, f"parts {', '.join(map(str, _PARTS17))}", str(int(mask[odd][0])))
+        result[mask > 0] = mask[mask > 0] // _PARTS17[0]
+    assert result is not None
+    return result
+
+
+def _instruments17(ground_truth: Path, picture: str) -> Iterator[tuple[Path, LabelMap]]:
+    """Each instrument's folder and its mask, all of one size."""
     folders = sorted(ground_truth.glob("*_labels"))
     if not folders:
         raise InputError(ground_truth, "a folder *_labels for each instrument", "none")
-    result: LabelMap | None = None
+    size: tuple[int, ...] | None = None
     for folder in folders:
-        name = re.sub(r"_(Left|Right)$|^(Left|Right)_|^Maryland_", "", folder.name.removesuffix("_labels"))
-        known = [one.replace(" ", "_") for one in ENDOVIS17_TYPES]
-        if name not in known:
-            raise InputError(folder, f"an instrument of {', '.join(known[1:])}", name)
+        _type17(folder)
         mask = read_label_map(folder / picture)
-        if result is None:
-            result = np.zeros_like(mask)
-        elif mask.shape != result.shape:
-            raise InputError(
-                folder / picture, f"{result.shape[1]}x{result.shape[0]}", f"{mask.shape[1]}x{mask.shape[0]}"
-            )
-        result[mask > 0] = known.index(name)
-    assert result is not None
-    return result
+        size = size or mask.shape
+        if mask.shape != size:
+            raise InputError(folder / picture, f"{size[1]}x{size[0]}", f"{mask.shape[1]}x{mask.shape[0]}")
+        yield folder, mask
+
+
+def _type17(folder: Path) -> int:
+    """The id of an instrument's type, by the name of its folder."""
+    name = re.sub(r"_(Left|Right)$|^(Left|Right)_|^Maryland_", "", folder.name.removesuffix("_labels"))
+    known = [one.replace(" ", "_") for one in ENDOVIS17_TYPES]
+    if name not in known:
+        raise InputError(folder, f"an instrument of {', '.join(known[1:])}", name)
+    return known.index(name)
 
 
 def read_cholecseg8k(path: Path) -> LabelMap:

@@ -70,7 +70,19 @@ MULTIBYPASS140_PHASES = Vocabulary(
         "other_intervention",
     ),
 )
-PHASES = {one.name: one for one in (CHOLEC80_PHASES, M2CAI16_PHASES, MULTIBYPASS140_PHASES)}
+AUTOLAPARO_PHASES = Vocabulary(
+    "autolaparo",
+    (
+        "Preparation",
+        "DividingLigamentAndPeritoneum",
+        "DividingUterineVesselsAndLigament",
+        "TransectingTheVagina",
+        "SpecimenRemoval",
+        "Suturing",
+        "Washing",
+    ),
+)
+PHASES = {one.name: one for one in (CHOLEC80_PHASES, M2CAI16_PHASES, MULTIBYPASS140_PHASES, AUTOLAPARO_PHASES)}
 
 CHOLEC80_TOOLS = Vocabulary(
     "cholec80-tools", ("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag")

@@ -1,0 +1,362 @@
+"""Each published data set is read as its publisher lays it out, lazily, and each irregularity is one clear error."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from surgical_ml.errors import InputError
+from surgical_ml.labels import IGNORED, open_labelled_set, read_autolaparo_mask, read_endovis17_set
+
+TOOLS = "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
+
+
+def picture(path, values=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.zeros((4, 6), np.uint8) if values is None else np.array(values, np.uint8)
+    assert cv2.imwrite(str(path), image)
+
+
+def coloured(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((4, 6, 3), colour[::-1], np.uint8))
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def video(path, frames, fps=25):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (64, 48))
+    for k in range(frames):
+        writer.write(np.full((48, 64, 3), 40 + k % 100, np.uint8))
+    writer.release()
+
+
+def cholec80(folder, case="video01", seconds=4):
+    frames = range(seconds * 25)
+    text(folder / "videos" / f"{case}.mp4", "a film")
+    phases = [f"{k}\t{'Preparation' if k < 50 else 'CalotTriangleDissection'}" for k in frames]
+    text(folder / "phase_annotations" / f"{case}-phase.txt", "\n".join(["Frame\tPhase", *phases]) + "\n")
+    rows = [f"{k}\t1\t0\t{int(k >= 50)}\t0\t0\t0\t0" for k in frames[::25]]
+    text(folder / "tool_annotations" / f"{case}-tool.txt", "\n".join([TOOLS, *rows]) + "\n")
+
+
+def cholecseg8k(folder, clip="video01_00080", first=80, frames=3):
+    place = folder / clip.partition("_")[0] / clip
+    for k in range(first, first + frames):
+        coloured(place / f"frame_{k}_endo.png", (9, 8, 7))
+        coloured(place / f"frame_{k}_endo_mask.png", (1, 1, 1))
+        coloured(place / f"frame_{k}_endo_color_mask.png", (210, 140, 140))
+        picture(place / f"frame_{k}_endo_watershed_mask.png", [[0x50, 0x21], [0x31, 0xFF]])
+
+
+def endovis17(folder, sequence="instrument_dataset_1"):
+    for k in range(2):
+        coloured(folder / sequence / "left_frames" / f"frame{k:03d}.png", (9, 8, 7))
+        coloured(folder / sequence / "right_frames" / f"frame{k:03d}.png", (9, 8, 7))
+        truth = folder / sequence / "ground_truth"
+        picture(truth / "Left_Prograsp_Forceps_labels" / f"frame{k:03d}.png", [[10, 20, 0, 0]])
+        picture(truth / "Maryland_Bipolar_Forceps_labels" / f"frame{k:03d}.png", [[0, 30, 30, 0]])
+        picture(truth / "Other_labels" / f"frame{k:03d}.png", [[0, 0, 0, 5]])
+
+
+CLASSES18 = [
+    {"name": "background-tissue", "color": [0, 0, 0], "classid": 0},
+    {"name": "instrument-shaft", "color": [0, 255, 0], "classid": 1},
+]
+
+
+def endovis18(folder, sequence="seq_1"):
+    place = folder / "miccai_challenge_2018_release_1"
+    text(place / "labels.json", json.dumps(CLASSES18))
+    for k in range(2):
+        coloured(place / sequence / "left_frames" / f"frame{k:03d}.png", (9, 8, 7))
+        coloured(place / sequence / "labels" / f"frame{k:03d}.png", (0, 255, 0))
+
+
+def autolaparo(folder, case="01"):
+    text(folder / "videos" / f"{case}.mp4", "a film")
+    text(folder / "labels" / f"label_{case}.txt", "Frame\tPhase\n1\t1\n2\t2\n3\t7\n")
+
+
+def autolaparo_masks(folder):
+    for k in range(2):
+        picture(folder / "imgs" / f"07_{k:03d}.jpg")
+        picture(folder / "masks" / f"07_{k:03d}.png", [[0, 20, 40, 180]])
+
+
+def bypass(folder, centre="bern", case="BBP01"):
+    def interval(start, end, label, name):
+        return {"start": start, "end": end, "label_id": label, "label_name": name}
+
+    labels = {
+        "phases": [
+            interval(0, 2000, 0, "preparation"),
+            interval(2000, 4000, 1, "gastric_pouch_creation"),
+            interval(1000, 2000, 12, "out_of_body"),
+        ],
+        "steps": [],
+    }
+    text(folder / "labels" / centre / "labels_by70" / f"{case}.mp4.json", json.dumps(labels))
+    for k in range(1, 5):
+        picture(folder / "labels" / centre / "labels_by70_splits" / "frames" / case / f"img{k}.jpg")
+
+
+def own_case(folder, case="case1", frames=10):
+    video(folder / case / "video.mp4", frames, 5)
+    rows = [f"{k}\t{'Preparation' if k < 5 else 'ClippingCutting'}" for k in range(frames)]
+    text(folder / case / "video-phase.txt", "\n".join(["Frame\tPhase", *rows]) + "\n")
+    tools = [f"{k}\t1\t0\t0\t0\t0\t0\t0" for k in range(frames)]
+    text(folder / case / "video-tool.txt", "\n".join([TOOLS, *tools]) + "\n")
+    text(folder / case / "tips.csv", "frame,tool,x_px,y_px\n3,grasper,10.5,20.0\n")
+    picture(folder / case / "masks" / "000003.png", [[0, 1]])
+    text(folder / "classes.json", json.dumps({"0": "background", "1": "grasper"}))
+
+
+def frames_of(folder, case=0):
+    return list(open_labelled_set(folder).cases[case].frames())
+
+
+def test_cholec80_gives_a_frame_each_second_with_the_phase_of_that_frame_and_its_tools(tmp_path):
+    cholec80(tmp_path)
+    cholec80(tmp_path, "video02")
+    found = open_labelled_set(tmp_path)
+    assert (found.layout, [case.name for case in found.cases]) == ("Cholec80", ["video01", "video02"])
+    frames = list(found.cases[0].frames())
+    assert [frame.in_video for frame in frames] == [0, 25, 50, 75]
+    assert [frame.phase for frame in frames] == [0, 0, 1, 1]
+    assert [frame.t_s for frame in frames] == [0, 1, 2, 3]
+    assert frames[2].tools == (True, False, True, False, False, False, False)
+    assert frames[0].picture == tmp_path / "videos" / "video01.mp4"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda f: (f / "videos" / "video01.mp4").unlink(), "a video a case"),
+        (lambda f: text(f / "videos" / "video02.mp4", "x"), "phases in phase_annotations of video02, found none"),
+        (lambda f: text(f / "tool_annotations" / "video01-tool.txt", f"{TOOLS}\n0" + "\t0" * 7 + "\n1" + "\t0" * 7),
+         "every 25th frame, 1/s, found 1 after 0"),
+        (lambda f: text(f / "tool_annotations" / "video01-tool.txt", f"{TOOLS}\n100" + "\t0" * 7 + "\n125" + "\t0" * 7),
+         "frames until 99, as video01-phase.txt has, found 125"),
+        (lambda f: text(f / "phase_annotations" / "video01-phase.txt", "Frame Phase\n0 0\n25 0\n50 1\n"),
+         "declared 25/s, found every 25th frame"),
+        (lambda f: text(f / "phase_annotations" / "video01-phase.txt", "Frame Phase\n0 0\n1 0\n3 1\n"),
+         "rise by 1, found 3 after 1|rise by 2, found 1 after 0"),
+    ],
+)  # fmt: skip
+def test_an_irregular_cholec80_is_refused_by_name(tmp_path, spoil, complaint):
+    cholec80(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=complaint):
+        frames_of(tmp_path)
+
+
+def test_cholecseg8k_reads_watershed_masks_and_knows_whose_operation_a_clip_is(tmp_path):
+    cholecseg8k(tmp_path)
+    cholecseg8k(tmp_path, "video01_00160", 160)
+    found = open_labelled_set(tmp_path)
+    assert [case.name for case in found.cases] == ["video01_00080", "video01_00160"]
+    assert {case.patient for case in found.cases} == {"cholec80/video01"}
+    frame = next(found.cases[1].frames())
+    assert frame.picture.name == "frame_160_endo.png"
+    names = np.array([*found.classes, *["?"] * 243])
+    ids = frame.mask.read()
+    assert names[ids[0]].tolist() == ["Black Background", "Liver"]
+    assert (names[ids[1, 0]], ids[1, 1]) == ("Grasper", IGNORED)
+
+
+def test_the_same_operation_has_the_same_patient_in_cholec80_and_cholecseg8k(tmp_path):
+    cholec80(tmp_path / "a")
+    cholecseg8k(tmp_path / "b")
+    patients = [open_labelled_set(tmp_path / name).cases[0].patient for name in "ab"]
+    assert patients[0] == patients[1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        ("video01/video01_00080/frame_81_endo_watershed_mask.png", "a watershed mask of every number, found 82 after"),
+        ("video01/video01_00080/frame_82_endo_watershed_mask.png", "a frame and a watershed mask of number 82"),
+        ("video01/video01_00080/frame_80_endo.png", "a frame and a watershed mask of number 80"),
+    ],
+)
+def test_an_incomplete_clip_of_cholecseg8k_is_refused(tmp_path, spoil, complaint):
+    cholecseg8k(tmp_path)
+    (tmp_path / spoil).unlink()
+    with pytest.raises(InputError, match=complaint):
+        open_labelled_set(tmp_path)
+
+
+def test_a_clip_in_the_folder_of_another_operation_is_refused(tmp_path):
+    cholecseg8k(tmp_path)
+    (tmp_path / "video01" / "video01_00080").rename(tmp_path / "video01" / "video09_00080")
+    with pytest.raises(InputError, match="a clip of video01, found video09_00080"):
+        open_labelled_set(tmp_path)
+
+
+def test_endovis17_gives_types_or_parts_of_the_left_frames(tmp_path):
+    endovis17(tmp_path)
+    types = next(open_labelled_set(tmp_path).cases[0].frames())
+    assert types.picture.parent.name == "left_frames"
+    assert types.mask.read().tolist() == [[2, 1, 1, 7]]
+    parts = read_endovis17_set(tmp_path, parts=True)
+    frames = list(parts.cases[0].frames())
+    assert [frame.t_s for frame in frames] == [0, 0.5]
+    assert frames[0].mask.read().tolist() == [[1, 3, 3, IGNORED]]
+    assert parts.classes[1:4] == ("shaft", "wrist", "claspers")
+
+
+def test_an_irregular_sequence_of_endovis17_is_refused(tmp_path):
+    endovis17(tmp_path)
+    truth = tmp_path / "instrument_dataset_1" / "ground_truth"
+    picture(truth / "Left_Prograsp_Forceps_labels" / "frame001.png", [[15, 0, 0, 0]])
+    frames = read_endovis17_set(tmp_path, parts=True).cases[0].frames()
+    next(frames)
+    with pytest.raises(InputError, match=r"parts 10, 20, 30, 40, found 15"):
+        next(frames).mask.read()
+    (truth / "Other_labels" / "frame001.png").unlink()
+    with pytest.raises(InputError, match=r"a mask of each of the 2 frames, found none of frame001\.png"):
+        open_labelled_set(tmp_path)
+    for folder in truth.iterdir():
+        folder.rename(folder.with_name(folder.name.removesuffix("_labels")))
+    with pytest.raises(InputError, match=r"a folder \*_labels"):
+        open_labelled_set(tmp_path)
+
+
+def test_endovis18_is_read_by_the_colours_of_its_labels_json(tmp_path):
+    endovis18(tmp_path)
+    found = open_labelled_set(tmp_path)
+    assert found.cases[0].patient == "endovis18/seq_1"
+    ids = next(found.cases[0].frames()).mask.read()
+    assert found.classes[int(ids[0, 0])] == "instrument-shaft"
+
+
+def test_an_irregular_release_of_endovis18_is_refused(tmp_path):
+    endovis18(tmp_path)
+    release = tmp_path / "miccai_challenge_2018_release_1"
+    other = [*CLASSES18, {"name": "thread", "color": [1, 2, 3], "classid": 6}]
+    text(release / "labels.json", json.dumps(other))
+    with pytest.raises(InputError, match=r"the colours and ids of EndoVis 2018, found \(1, 2, 3\) with id 6"):
+        open_labelled_set(tmp_path)
+    (release / "labels.json").unlink()
+    with pytest.raises(InputError, match=r"a labels\.json beside or above it, found none"):
+        open_labelled_set(tmp_path)
+    (release / "seq_1" / "labels" / "frame001.png").unlink()
+    with pytest.raises(InputError, match="a frame and a label picture of number 1"):
+        open_labelled_set(tmp_path)
+
+
+def test_autolaparo_counts_frames_and_phases_from_one(tmp_path):
+    autolaparo(tmp_path)
+    found = open_labelled_set(tmp_path)
+    frames = list(found.cases[0].frames())
+    assert [found.phases.classes[frame.phase] for frame in frames][::2] == ["Preparation", "Washing"]
+    assert [frame.in_video for frame in frames] == [0, 25, 50]
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        ("Frame\tPhase\n0\t1\n1\t1\n", "frames 1, 2, 3 at 1/s, found 0 to 1"),
+        ("Frame\tPhase\n1\t0\n2\t1\n", "phases from 1 to 7, found 0"),
+        ("Frame\tPhase\n1\t8\n2\t1\n", "found 8"),
+    ],
+)
+def test_irregular_phases_of_autolaparo_are_refused(tmp_path, labels, complaint):
+    autolaparo(tmp_path)
+    text(tmp_path / "labels" / "label_01.txt", labels)
+    with pytest.raises(InputError, match=complaint):
+        frames_of(tmp_path)
+
+
+def test_masks_of_autolaparo_are_steps_of_twenty_and_nobody_knows_whose_they_are(tmp_path):
+    autolaparo_masks(tmp_path)
+    found = open_labelled_set(tmp_path)
+    assert [case.patient for case in found.cases] == [None]
+    names = [found.classes[k] for k in next(found.cases[0].frames()).mask.read()[0]]
+    assert names == ["background", "grasping forceps, manipulator", "grasping forceps, shaft", "uterus"]
+    picture(tmp_path / "odd.png", [[0, 30]])
+    with pytest.raises(InputError, match=r"values 0, 20, \.\.\. 180 of AutoLaparo, found 30"):
+        read_autolaparo_mask(tmp_path / "odd.png")
+    (tmp_path / "masks" / "07_001.png").unlink()
+    with pytest.raises(InputError, match="a picture and a mask of 07_001"):
+        open_labelled_set(tmp_path)
+
+
+def test_multibypass140_gives_a_frame_each_second_and_marks_what_is_outside_the_body(tmp_path):
+    bypass(tmp_path)
+    frames = frames_of(tmp_path)
+    assert [frame.picture.name for frame in frames] == ["img1.jpg", "img2.jpg", "img3.jpg", "img4.jpg"]
+    assert [frame.phase for frame in frames] == [0, 0, 1, 1]
+    assert [frame.in_body for frame in frames] == [True, False, True, True]
+
+
+def test_an_operation_of_multibypass140_without_its_pictures_is_refused(tmp_path):
+    bypass(tmp_path)
+    frames = tmp_path / "labels" / "bern" / "labels_by70_splits" / "frames" / "BBP01"
+    for k in (3, 4):
+        (frames / f"img{k}.jpg").unlink()
+    with pytest.raises(InputError, match="img1 to img4, found img1 to img2"):
+        frames_of(tmp_path)
+    frames.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a video or frames of BBP01, found neither"):
+        open_labelled_set(tmp_path)
+
+
+def test_a_video_of_multibypass140_is_used_and_must_be_as_long_as_its_labels(tmp_path):
+    bypass(tmp_path)
+    film = tmp_path / "datasets" / "MultiBypass140" / "BernBypass70" / "videos" / "BBP01.mp4"
+    video(film, 40, 10)
+    assert [frame.in_video for frame in frames_of(tmp_path)] == [0, 10, 20, 30]
+    video(film, 15, 10)
+    with pytest.raises(InputError, match=r"4 s, as BBP01\.mp4\.json has, found 2 s"):
+        frames_of(tmp_path)
+
+
+def test_case_folders_of_ones_own_give_everything_that_is_in_them(tmp_path):
+    own_case(tmp_path)
+    found = open_labelled_set(tmp_path)
+    assert (found.layout, found.classes) == ("case folders", ("background", "grasper"))
+    frames = list(found.cases[0].frames())
+    assert [frame.phase for frame in frames] == [0] * 5 + [2] * 5
+    assert frames[3].tips == (("grasper", 10.5, 20.0),)
+    assert frames[4].tips == ()
+    assert frames[3].mask.read().tolist() == [[0, 1]]
+    assert frames[4].mask is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda f: (f / "case1" / "video.mp4").unlink(), "one video, found none"),
+        (lambda f: (f / "case1" / "video-tool.txt").unlink(), r"a video-tool\.txt, as other cases have"),
+        (lambda f: (f / "classes.json").unlink(), r"a classes\.json that names the ids"),
+        (lambda f: text(f / "case1" / "tips.csv", "frame,tool,x_px,y_px\n3,grasper,far\n"), "line 2: expected frame"),
+        (lambda f: text(f / "case1" / "video-phase.txt", "Frame\tPhase\n" + "".join(f"{k}\t0\n" for k in range(11))),
+         r"frames below 10, as video\.mp4 has, found 10"),
+        (lambda f: text(f / "case1" / "masks" / "classes.json", '{"0": "background", "1": "hook"}'),
+         "masks of background, hook, found background, grasper"),
+    ],
+)  # fmt: skip
+def test_irregular_case_folders_are_refused(tmp_path, spoil, complaint):
+    own_case(tmp_path)
+    own_case(tmp_path, "case2")
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=complaint):
+        frames_of(tmp_path)
+
+
+def test_a_folder_of_no_layout_or_of_two_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"Cholec80, .* found none of them"):
+        open_labelled_set(tmp_path)
+    with pytest.raises(InputError, match="the folder of a data set, found none"):
+        open_labelled_set(tmp_path / "nowhere")
+    cholec80(tmp_path)
+    endovis17(tmp_path)
+    with pytest.raises(InputError, match="found Cholec80 and EndoVis 2017"):
+        open_labelled_set(tmp_path)
