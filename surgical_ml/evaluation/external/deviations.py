@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.announcements import Announcements
 from surgical_ml.evaluation.external.tools import DECISIONS
 from surgical_ml.evaluation.metrics import Announcement, EventCase, EventScores, TrueEvent, score_events
 from surgical_ml.labels import check_same_cases, find_cases, member, read_decisions, read_json
@@ -27,14 +28,20 @@ def evaluate_deviations(labels: Path, predictions: Path) -> EventScores:
     check_same_cases(plans, decisions, predictions)
     cases = []
     for case, path in plans.items():
-        plan = read_json(path, "the plan of a case")
-        duration_s = float(member(plan, "duration_s", (int, float), str(path)))
-        truths = tuple(
-            _deviation(one, f"{path}, deviation {k}")
-            for k, one in enumerate(member(plan, "deviations", list, str(path)))
-        )
+        duration_s, truths = true_deviations(read_json(path, "the plan of a case"), str(path))
         cases.append(EventCase(case, duration_s, truths, _announced(decisions[case])))
     return score_events(cases)
+
+
+def true_deviations(plan: Any, where: str) -> tuple[float, tuple[TrueEvent, ...]]:
+    """What the `case.json` of a synthetic operation says of its length in seconds and of its deviations.
+
+    Raises:
+        InputError: it does not say it.
+    """
+    duration_s = float(member(plan, "duration_s", (int, float), where))
+    deviations = member(plan, "deviations", list, where)
+    return duration_s, tuple(_deviation(one, f"{where}, deviation {k}") for k, one in enumerate(deviations))
 
 
 def _deviation(values: Any, where: str) -> TrueEvent:
@@ -45,16 +52,13 @@ def _deviation(values: Any, where: str) -> TrueEvent:
 def _announced(path: Path) -> tuple[Announcement, ...]:
     """Each advisory once, at the time it was first shown, from the first judged frame on."""
     began: int | None = None
-    found: dict[tuple[str, str, int], Announcement] = {}
+    announcements = Announcements()
     for where, values in read_decisions(path):
         if began is None and values["event"] == "frame":
             began = int(values["stamp_ns"])
-        for one in member(values, "advisories", list, where):
-            kind, subject, priority = (member(one, key, str, where) for key in ("code", "subject", "priority"))
-            at_ns = member(one, "announced_ns", int, where)
-            if member(one, "kind", str, where) == "procedural" and began is not None:
-                at_s = (at_ns - began) / 1e9
-                found.setdefault((kind, subject, at_ns), Announcement(kind, subject, priority, at_s))
+        advisories = member(values, "advisories", list, where)
+        if began is not None:
+            announcements.take(advisories, values["stamp_ns"], where)
     if began is None:
         raise InputError(path, "at least one judged frame", "none")
-    return tuple(found.values())
+    return tuple(one.at(began) for one in announcements.all)

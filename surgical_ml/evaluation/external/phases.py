@@ -64,8 +64,13 @@ def phase_vocabulary(procedure: str) -> Vocabulary:
         if error.thing == f"procedure {procedure}":
             raise InputError(error.thing, f"a data set of {sorted(PHASES)}, {error.expected}", "neither") from error
         raise
-    same = [one for one in PHASES.values() if one.classes == protocol.phase_names]
-    return same[0] if same else Vocabulary(protocol.name, protocol.phase_names)
+    return vocabulary_of(protocol.name, protocol.phase_names)
+
+
+def vocabulary_of(name: str, phases: tuple[str, ...]) -> Vocabulary:
+    """The vocabulary of a protocol by its name and phases; that of a data set where the phases are its."""
+    same = [one for one in PHASES.values() if one.classes == phases]
+    return same[0] if same else Vocabulary(name, phases)
 
 
 def evaluate_phases(

@@ -118,12 +118,16 @@ def _evaluate_tips(labels: Path, predictions: Path, size_px: tuple[int, int]) ->
     _, found = find_cases(predictions, DECISIONS)
     check_same_cases(truths, found, predictions)
     return score_tips(
-        {case: (_tips(path), _decided_tips(found[case])) for case, path in truths.items()}, size_px=size_px
+        {case: (read_tips(path), _decided_tips(found[case])) for case, path in truths.items()}, size_px=size_px
     )
 
 
-def _tips(path: Path) -> Tips:
-    """A table `frame,tool,x_px,y_px`."""
+def read_tips(path: Path) -> Tips:
+    """A table `frame,tool,x_px,y_px`.
+
+    Raises:
+        InputError: another header, or a line that is none of it.
+    """
     tips: dict[tuple[int, str], list[tuple[float, float]]] = {}
     rows = csv.reader(read_text(path, "a table of tips").splitlines())
     if next(rows) != ["frame", "tool", "x_px", "y_px"]:
