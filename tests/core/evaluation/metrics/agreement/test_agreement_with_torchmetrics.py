@@ -92,18 +92,28 @@ def test_a_single_kind_has_no_auroc_where_torchmetrics_says_0():
     assert theirs.binary_auroc(*tensors(scores, truth.astype(np.int64))) == 0
 
 
+def their_ece(truth, p):
+    return theirs.multiclass_calibration_error(*tensors(p, truth), p.shape[1], n_bins=15, norm="l1")
+
+
 @given(probabilities(4))
-def test_ece_is_torchmetrics_calibration_error_of_15_bins_in_the_norm_l1(drawn):
+def test_ece_is_torchmetrics_calibration_error_of_15_bins_in_the_norm_l1_away_from_the_edges(drawn):
     truth, p = drawn
-    error = theirs.multiclass_calibration_error(*tensors(p, truth), 4, n_bins=15, norm="l1")
-    same(calibration(truth, p).ece, error)
+    p = 0.99 * p + 0.01 / 4
+    same(calibration(truth, p).ece, their_ece(truth, p))
 
 
 def test_a_confidence_on_an_edge_lies_in_the_lower_bin_where_torchmetrics_puts_it_into_the_upper():
     edge, above = 9 / 15, 0.63
     p, truth = np.array([[edge, 1 - edge], [above, 1 - above]]), np.array([0, 1])
     same(calibration(truth, p).ece, ((1 - edge) + above) / 2)
-    same(theirs.multiclass_calibration_error(*tensors(p, truth), 2, n_bins=15, norm="l1"), (edge + above) / 2 - 0.5)
+    same(their_ece(truth, p), (edge + above) / 2 - 0.5)
+
+
+def test_certainty_lies_in_the_last_bin_where_torchmetrics_gives_it_one_of_its_own():
+    p, truth = np.array([[1.0, 0.0], [0.97, 0.03]]), np.array([0, 1])
+    same(calibration(truth, p).ece, (1 + 0.97) / 2 - 0.5)
+    same(their_ece(truth, p), 0.97 / 2)
 
 
 # --- segments ---------------------------------------------------------------------------------------------------------
