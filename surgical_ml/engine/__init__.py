@@ -6,7 +6,7 @@ from surgical_ml.engine.manifest import InputSpec, Manifest, Model, Thresholds, 
 from surgical_ml.engine.protocol import Engine, EngineFault, Tensor, TensorSpec, warm_up
 from surgical_ml.errors import InputError
 
-ENGINES = ("onnxruntime", "openvino", "torch")
+ENGINES = ("onnxruntime", "openvino", "torch", "tensorrt")
 
 
 def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) -> Engine:
@@ -14,7 +14,7 @@ def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) 
 
     Args:
         name: one of `ENGINES`.
-        path: the ONNX file; its tensors say the precision that it is computed in.
+        path: the ONNX file; its tensors say the precision that it is computed in. TensorRT runs the plan beside it.
         threads: of one run on a CPU.
         bf16: compute in bfloat16 whatever the file says; OpenVINO only, on a processor that can.
 
@@ -31,6 +31,10 @@ def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) 
         from surgical_ml.engine.torch import TorchEngine
 
         return TorchEngine(path, threads=threads)
+    if name == "tensorrt":
+        from surgical_ml.engine.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(path)
     if name == "onnxruntime":
         from surgical_ml.engine.onnxruntime import OnnxRuntimeEngine
 
