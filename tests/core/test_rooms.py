@@ -30,6 +30,7 @@ FRAMEWORKS = {
     "mcap": ("video.mcap",),
     "mcap_ros2": ("video.mcap",),
     "matplotlib": ("evaluation",),
+    "ray": ("evaluation.cluster",),
     "rclpy": ("ros",),
     "builtin_interfaces": ("ros",),
     "rcl_interfaces": ("ros",),
