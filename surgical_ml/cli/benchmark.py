@@ -9,11 +9,6 @@ from surgical_ml.cli.output import Json, progress_bar, say, say_json
 benchmark = typer.Typer(no_args_is_help=True, help="Measure speed, side by side in one run.")
 
 
-@benchmark.callback()
-def _benchmark() -> None:
-    """Keeps `pipeline` a command of its own while it is the only one."""
-
-
 @benchmark.command("pipeline")
 def benchmark_pipeline(
     video: Annotated[str | None, typer.Argument(help="Video to measure with; a rendered 720p clip otherwise.")] = None,
@@ -38,6 +33,28 @@ def benchmark_pipeline(
         done = bench.benchmark_pipeline(
             video, config=config, cores=cores, rounds=rounds, frames=frames, progress=update
         )
+    if as_json:
+        say_json(done.to_json())
+    else:
+        say(done.to_markdown())
+
+
+@benchmark.command("metrics")
+def benchmark_metrics(
+    cases: Annotated[int, typer.Option(min=1, help="Made-up cases.")] = 40,
+    hours: Annotated[float, typer.Option(help="Length of a case, hours.")] = 1.0,
+    fps: Annotated[float, typer.Option(help="Samples/s.")] = 25.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the libraries take turns in each.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Score the same cases with this library, scikit-learn and ivtmetrics; print times, ratios and differences.
+
+    Example: surgical-ml benchmark metrics --cases 10
+    """
+    from surgical_ml.evaluation import benchmark_metrics as bench
+
+    with progress_bar("benchmark", "measurements", quiet=as_json) as update:
+        done = bench.benchmark_metrics(cases=cases, hours=hours, fps=fps, rounds=rounds, progress=update)
     if as_json:
         say_json(done.to_json())
     else:

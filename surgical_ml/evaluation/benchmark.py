@@ -187,7 +187,7 @@ def benchmark_pipeline(
         with open_source(source) as opened:
             info = opened.info
     machine = {
-        "CPU": f"{_cpu()}, {used} of {os.cpu_count()} cores used, {config.threads} threads for the network",
+        "CPU": f"{cpu_name()}, {used} of {os.cpu_count()} cores used, {config.threads} threads for the network",
         "load before the run": f"{load:.1f}",
         "versions": f"surgical_ml {surgical_ml.__version__}, Python {platform.python_version()}, "
         f"OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}, numpy {np.__version__}",
@@ -274,7 +274,7 @@ def _on_cores(number: int) -> Iterator[int]:
         cv2.setNumThreads(threads)
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
     """The processor's name, as the system tells it."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

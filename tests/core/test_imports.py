@@ -12,7 +12,8 @@ import importlib, json, sys, traceback
 
 BLOCKED = {
     "rclpy", "rcl_interfaces", "builtin_interfaces", "torch", "torchvision", "tensorrt", "openvino", "gi", "mcap",
-    "mcap_ros2", "albumentations", "matplotlib", "pydicom", "onnx", "onnxscript", "scipy", "psutil", "hypothesis", "ray",
+    "mcap_ros2", "albumentations", "matplotlib", "pydicom", "onnx", "onnxscript", "scipy", "sklearn", "ivtmetrics",
+    "torchmetrics", "ray", "psutil", "hypothesis", "ray",
 }
 
 
