@@ -91,10 +91,13 @@ class MetricsBenchmark:
         for task, times in self.seconds.items():
             for name, values in times.items():
                 spread = f"{min(values):.2f} to {max(values):.2f}"
-                other = (
-                    "|  |" if name == OURS else f"| {self.ratio(task, name):.1f} | {self.differences[task][name]:.0e} |"
+                ratio, difference = (
+                    ("", "")
+                    if name == OURS
+                    else (f"{self.ratio(task, name):.1f}", f"{self.differences[task][name]:.0e}")
                 )
-                lines.append(f"| {TASKS[task][0]} | {name} | {statistics.median(values):.2f} | {spread} {other}")
+                median = f"{statistics.median(values):.2f}"
+                lines.append(f"| {TASKS[task][0]} | {name} | {median} | {spread} | {ratio} | {difference} |")
         return "\n".join(lines)
 
 
