@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -26,14 +26,18 @@ def say_json(values: Any) -> None:
     say(json.dumps(values, sort_keys=True))
 
 
-@contextmanager
-def progress_bar(what: str, unit: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on stderr with the rate and the time left; none where `quiet`, or where nobody watches a terminal.
+class Update(Protocol):
+    """What a bar is told."""
 
-    Gives a function that is told how many are done, and of how many, or None where nobody knows.
-    """
+    def __call__(self, done: int, total: int | None, what: str | None = None) -> None:
+        """How many are done, and of how many, or None where nobody knows; and a new name for it where that changes."""
+
+
+@contextmanager
+def progress_bar(what: str, unit: str, *, quiet: bool) -> Iterator[Update]:
+    """A bar on stderr with the rate and the time left; none where `quiet`, or where nobody watches a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, what=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -50,8 +54,10 @@ def progress_bar(what: str, unit: str, *, quiet: bool) -> Iterator[Callable[[int
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(what, total=None, rate="")
 
-        def update(done: int, total: int | None) -> None:
+        def update(done: int, total: int | None, what: str | None = None) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:.0f} {unit}/s" if speed else "")
+            bar.update(
+                task, description=what, completed=done, total=total, rate=f"{speed:.0f} {unit}/s" if speed else ""
+            )
 
         yield update
