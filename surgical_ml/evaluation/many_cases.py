@@ -30,6 +30,7 @@ from surgical_ml.evaluation.case_workers import (
 from surgical_ml.labels import read_json
 from surgical_ml.session import Assets
 from surgical_ml.video import open_source
+from surgical_ml.video.source import check_fps
 
 CASES, RUN, RESULT = "cases", "run.json", "result.json"
 
@@ -150,6 +151,7 @@ def run_cases(
     for option, value in (("workers", workers), ("every", every)):
         if value < 1:
             raise InputError(option, "a whole number from 1", str(value))
+    check_fps(fps)
     if realtime and (workers > 1 or runner != "process"):
         found = f"{workers}" if workers > 1 else f"the runner {runner}"
         raise InputError("workers", "1 in this process in real time, since others would slow it down", found)

@@ -51,6 +51,16 @@ class Source(Protocol):
         ...
 
 
+def check_fps(fps: float | None) -> None:
+    """Refuse a frame rate that no source has; None is left to the source.
+
+    Raises:
+        InputError: it is not in (0, 1000] frames/s.
+    """
+    if fps is not None and not 0 < fps <= 1000:
+        raise InputError("fps", "a rate in (0, 1000] frames/s", str(fps))
+
+
 def open_source(spec: str, *, fps: float | None = None) -> Source:
     """Open a source by its name.
 
@@ -62,8 +72,7 @@ def open_source(spec: str, *, fps: float | None = None) -> Source:
     Raises:
         InputError: nothing is there, it is not what its name says, or what reading it needs is not installed.
     """
-    if fps is not None and not 0 < fps <= 1000:
-        raise InputError("fps", "a rate in (0, 1000] frames/s", str(fps))
+    check_fps(fps)
     if spec.startswith("gst:"):
         from surgical_ml.video.gst import GStreamerSource
 
