@@ -59,3 +59,32 @@ def benchmark_metrics(
         say_json(done.to_json())
     else:
         say(done.to_markdown())
+
+
+@benchmark.command("cases")
+def benchmark_cases(
+    cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the measurements take turns in each.")] = 3,
+    cases: Annotated[int, typer.Option(min=1, help="Cases, all of them one rendered 720p clip.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of the clip.")] = 300,
+    engine: Annotated[str | None, typer.Option(help="Runtime of the frame network.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of one network run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure decoding, replays, and many cases on one worker, two, and two of Ray; print a Markdown table.
+
+    Example: surgical-ml benchmark cases --rounds 1 --frames 100
+    """
+    from surgical_ml.config import CaseConfig
+    from surgical_ml.evaluation import benchmark_cases as bench
+
+    given = {"engine": engine, "threads": threads}
+    config = CaseConfig.of({name: value for name, value in given.items() if value is not None}, "options")
+    with progress_bar("benchmark", "measurements", quiet=as_json) as update:
+        done = bench.benchmark_cases(
+            config=config, cores=cores, rounds=rounds, cases=cases, frames=frames, progress=update
+        )
+    if as_json:
+        say_json(done.to_json())
+    else:
+        say(done.to_markdown())

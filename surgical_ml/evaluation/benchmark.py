@@ -160,9 +160,9 @@ def benchmark_pipeline(
             raise InputError(name, "a whole number from 1", str(value))
     config = config or CaseConfig.of({})
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="surgical-ml-") as place, _on_cores(cores) as used:
+    with tempfile.TemporaryDirectory(prefix="surgical-ml-") as place, on_cores(cores) as used:
         folder = Path(place)
-        source = video or str(_render(folder / "clip.mp4", frames))
+        source = video or str(render_clip(folder / "clip.mp4", frames))
         model = load_model(config.model)
         engine = open_engine(config.engine, model.file("frame"), threads=config.threads, bf16=config.bf16)
         warm_up(engine)
@@ -180,7 +180,7 @@ def benchmark_pipeline(
                 rates[arm].append(round(count / _seconds(arm, source, count, engine), 2))
             if progress is not None:
                 progress(k + 1, rounds * len(ARMS) + 1)
-        with _on_cores(1):
+        with on_cores(1):
             alone = _one_core(source, folder / "one-core", config, count)
         if progress is not None:
             progress(rounds * len(ARMS) + 1, rounds * len(ARMS) + 1)
@@ -249,7 +249,7 @@ def _collect(timed: dict[str, list[int]], path: Path) -> None:
                 timed.setdefault(stage, []).append(microseconds)
 
 
-def _render(path: Path, frames: int) -> Path:
+def render_clip(path: Path, frames: int) -> Path:
     """A clip as the demonstration makes them, from the middle of an operation."""
     renderer = Renderer(demo_plan(1), _SIZE)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), float(_FPS), _SIZE)
@@ -260,7 +260,7 @@ def _render(path: Path, frames: int) -> Path:
 
 
 @contextmanager
-def _on_cores(number: int) -> Iterator[int]:
+def on_cores(number: int) -> Iterator[int]:
     """Keep this thread, and those it starts, to so many of the cores that it may use; how many they are."""
     before, threads = os.sched_getaffinity(0), cv2.getNumThreads()
     chosen = set(sorted(before)[:number])
