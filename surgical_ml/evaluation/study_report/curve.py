@@ -13,7 +13,7 @@ from surgical_ml.evaluation.study_report.parts import drawing, folded, row, tabl
 
 _NAMES = {"held": "advisories whose condition stood for so long", "certainty": "advisories of so much certainty"}
 _COLOURS = {"held": "#0072b2", "certainty": "#a14a00"}
-_WIDTH, _HEIGHT = 720, 340
+_WIDTH, _HEIGHT = 976, 360
 
 
 def operating_curve(points: Sequence[CurvePoint]) -> list[Element]:
@@ -53,7 +53,7 @@ def operating_curve(points: Sequence[CurvePoint]) -> list[Element]:
     signs = [
         key(tag("g", *_joined([(2, 6.5), (24, 6.5)], name), _dot(13, 6.5, name)), _NAMES[name]) for name in families
     ]
-    signs.append(key(_ring(13, 6.5), "as recorded"))
+    signs.append(key(_ring(13, 6.5, 5), "as recorded"))
     return [tag("p", said), _drawn(families), tag("ul", *signs, class_="key"), folded("The curves as a table", listed)]
 
 
@@ -72,7 +72,7 @@ def _drawn(families: dict[str, list[CurvePoint]]) -> Element:
             shapes.append(tag("g", tag("title", one.what), _dot(px, py, name)))
             words = one.what.removeprefix("held for ").removeprefix("announced with ")
             side = px > _WIDTH * 0.7
-            spot = (px, py - 11 if name == "held" else py + 19)
+            spot = (px, py - 11 if name == "held" else py + 24)
             # What would be written over something else is left to the table below.
             if all(abs(spot[0] - a) > len(words) * 6.5 or abs(spot[1] - b) > 12 for a, b in taken):
                 taken.append(spot)
@@ -85,7 +85,17 @@ def _drawn(families: dict[str, list[CurvePoint]]) -> Element:
 def _joined(places: Sequence[tuple[float, float]], family: str) -> list[Element]:
     d = "M" + "L".join(f"{x} {y}" for x, y in places)
     dashes = None if family == "held" else "6 4"
-    return [tag("path", d=d, fill="none", stroke=_COLOURS[family], stroke_width=2, stroke_dasharray=dashes)]
+    return [
+        tag(
+            "path",
+            d=d,
+            fill="none",
+            stroke=_COLOURS[family],
+            stroke_width=2,
+            stroke_dasharray=dashes,
+            shape_rendering="auto",
+        )
+    ]
 
 
 def _dot(x: float, y: float, family: str) -> Element:
@@ -95,5 +105,5 @@ def _dot(x: float, y: float, family: str) -> Element:
     return tag("rect", x=x - 4.5, y=y - 4.5, width=9, height=9, fill=_COLOURS[family])
 
 
-def _ring(x: float, y: float) -> Element:
-    return tag("circle", cx=x, cy=y, r=6 if y == 6.5 else 10, fill="none", stroke="#1d252c", stroke_width=2)
+def _ring(x: float, y: float, radius: float = 10) -> Element:
+    return tag("circle", cx=x, cy=y, r=radius, fill="none", stroke="#1d252c", stroke_width=2)

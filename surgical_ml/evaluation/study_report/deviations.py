@@ -7,10 +7,17 @@ from xml.etree.ElementTree import Element
 from surgical_ml.evaluation.markup import tag
 from surgical_ml.evaluation.report_drawing import FAINT, INK, SILENT, key, tick_s
 from surgical_ml.evaluation.report_words import clock, count, spaced
-from surgical_ml.evaluation.study.shape import AdvisoryShape, CaseShape, DeviationsShape, EventShape, StudyShape
+from surgical_ml.evaluation.study.shape import (
+    AdvisoryShape,
+    CaseShape,
+    DeviationsShape,
+    EventShape,
+    Number,
+    StudyShape,
+)
 from surgical_ml.evaluation.study_report.axes import Axis
 from surgical_ml.evaluation.study_report.curve import operating_curve
-from surgical_ml.evaluation.study_report.numbers import at, cell, interval_cell, method, number
+from surgical_ml.evaluation.study_report.numbers import at, cell, defined, interval_cell, method, number
 from surgical_ml.evaluation.study_report.parts import absent, drawing, folded, row, section, table
 
 MOST_OPEN = 20
@@ -40,16 +47,16 @@ def deviations(study: StudyShape) -> list[Element]:
         _TITLE,
         _summary(one),
         *timeline,
+        tag("h3", "How well"),
+        _measured(one),
+        tag("h3", "What another setting would have given"),
+        *operating_curve(one.curve),
+        tag("h3", "By kind"),
+        _kinds(one),
         tag("h3", "Every miss"),
         _misses(one),
         tag("h3", "Every false advisory"),
         *_false(one),
-        tag("h3", "By kind"),
-        _kinds(one),
-        tag("h3", "How it was measured"),
-        _measured(one),
-        tag("h3", "What another setting would have given"),
-        *operating_curve(one.curve),
     )
 
 
@@ -61,9 +68,16 @@ def _summary(one: DeviationsShape) -> Element:
         "p",
         tag("strong", f"{found} of {count(one.deviations, 'deviation')} announced, {len(one.misses)} missed. "),
         f"{false} for nothing. The cases without a deviation last {hours} h together; false advisories per hour are counted "
-        f"in those only. Half of the announcements came within {number(one.delay_median_s)} s of the onset, 95 % within "
-        f"{number(one.delay_p95_s)} s; a miss counts as infinitely late.",
+        f"in those only. {_late('Half', one.delay_median_s)} "
+        f"{_late('95 %', one.delay_p95_s)}",
     )
+
+
+def _late(share: str, delay_s: Number) -> str:
+    """A quantile of the delay in words; a miss is infinitely late, so that with enough of them there is no such delay."""
+    if defined(delay_s):
+        return f"{share} of the deviations were announced within {number(delay_s)} s of the onset."
+    return f"So many were missed that no delay covers {share.lower()} of them."
 
 
 def _measured(one: DeviationsShape) -> Element:
@@ -81,7 +95,7 @@ def _measured(one: DeviationsShape) -> Element:
         f"Matching: {one.protocol}. Shares from 0 to 1, {method(intervals)}; {count(one.cases, 'case')}. "
         f"{one.nan_policy.capitalize()}."
     )
-    return table(caption, ("Measure", "Value", "What it is"), [rows], class_="figured worded")
+    return table(caption, ("Measure", "Value", "What it is"), [rows], class_="measures", words=1)
 
 
 def _kinds(one: DeviationsShape) -> Element:
@@ -111,7 +125,9 @@ def _misses(one: DeviationsShape) -> Element:
         )
         for miss in one.misses
     ]
-    return table("Deviations that nothing announced", ("Case", "Kind", "What", "Onset", "End"), [rows], class_="worded")
+    return table(
+        "Deviations that nothing announced", ("Case", "Kind", "What", "Onset", "End"), [rows], class_="listed", words=4
+    )
 
 
 def _false(one: DeviationsShape) -> list[Element]:
@@ -128,9 +144,11 @@ def _false(one: DeviationsShape) -> list[Element]:
         for wrong in one.false
     ]
     heads = ("Case", "Kind", "What", "Priority", "At")
-    parts = [table("Advisories that announced no deviation", heads, [rows[:MOST_OPEN]], class_="worded")]
+    parts = [table("Advisories that announced no deviation", heads, [rows[:MOST_OPEN]], class_="listed", words=4)]
     if rows[MOST_OPEN:]:
-        more = table("Advisories that announced no deviation, continued", heads, [rows[MOST_OPEN:]], class_="worded")
+        more = table(
+            "Advisories that announced no deviation, continued", heads, [rows[MOST_OPEN:]], class_="listed", words=4
+        )
         parts.append(folded(f"The other {len(rows) - MOST_OPEN}", more))
     return parts
 
@@ -191,7 +209,7 @@ def _sign(x: float, y: float, *, matched: bool | None) -> Element:
 def _drawn(cases: Sequence[CaseShape], longest_s: float) -> tuple[float, float, str, Element]:
     height = _TOP + _PITCH * len(cases)
     axis = Axis(0, longest_s, _LEFT, _LEFT + _COLUMNS)
-    shapes = [tag("text", "time, min:s", x=_LEFT - 10, y=25, class_="label quiet small")]
+    shapes = [tag("text", "time of the case, min:s", x=_LEFT + _COLUMNS / 2, y=9, class_="tick")]
     for second in range(0, int(longest_s) + 1, tick_s(longest_s)):
         x = axis.place(second)
         shapes.append(tag("path", d=f"M{x} 30V{height - 6}", stroke=FAINT, stroke_width=0.8))

@@ -70,7 +70,7 @@ def _told(values: Mapping[str, Any]) -> Iterator[Element]:
     caption = f"{_capital(str(values.get('protocol', 'as its script does')))}{unit}; {many}"
     if values.get("nan_policy"):
         caption += f". Undefined values: {values['nan_policy']}"
-    yield table(caption, ("Measure", "Value", "Worst case", "Worst tenth"), [rows])
+    yield table(caption, ("Measure", "Value", "Worst case", "Worst tenth"), [rows], class_="measures")
     for key, group in values.items():
         if isinstance(group, list) and group and isinstance(group[0], Mapping):
             yield folded(f"{_name(key)}: {len(group)} rows", _listed(_name(key), group))

@@ -93,7 +93,10 @@ def _figures(study: StudyShape) -> Iterator[Element]:
     one = study.deviations
     if one is not None:
         found = one.deviations - len(one.misses)
-        below = f"{found} of {one.deviations}; sensitivity {number(one.sensitivity.estimate, 2)}, {bounds(one.sensitivity, 2)}"
+        below = (
+            f"sensitivity {number(one.sensitivity.estimate, 2)}; {one.sensitivity.level * 100:g} % interval "
+            f"{bounds(one.sensitivity, 2)}"
+        )
         yield _box("Deviations announced", f"{found} / {one.deviations}", below)
     else:
         yield _box("Deviations", "not scored", "nobody said which there were")

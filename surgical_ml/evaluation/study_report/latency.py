@@ -10,7 +10,7 @@ from surgical_ml.evaluation.study_report.axes import Axis, frame, round_up
 from surgical_ml.evaluation.study_report.numbers import cell, defined, number
 from surgical_ml.evaluation.study_report.parts import drawing, row, section, table
 
-_WIDTH, _HEIGHT = 720, 300
+_WIDTH, _HEIGHT = 976, 320
 
 
 def latency(study: StudyShape) -> list[Element]:

@@ -33,17 +33,24 @@ def folded(summary: str, *inside: Inside) -> Element:
 
 
 def table(
-    caption: Inside, heads: Sequence[Inside], bodies: Sequence[Sequence[Element]], *, class_: str = "figured"
+    caption: Inside,
+    heads: Sequence[Inside],
+    bodies: Sequence[Sequence[Element]],
+    *,
+    class_: str = "figured",
+    words: int = 0,
 ) -> Element:
-    """A table with its caption; the first column names its rows, the others are numbers.
+    """A table with its caption; the first column names its rows, the last ones may be words, the others are numbers.
 
     Args:
         caption: what the table is of, with its convention.
         heads: of the columns.
         bodies: groups of rows.
         class_: of the table.
+        words: how many of the last columns hold words.
     """
-    head = [tag("th", one, scope="col", class_="number" if k else None) for k, one in enumerate(heads)]
+    numbers = range(1, len(heads) - words)
+    head = [tag("th", one, scope="col", class_="number" if k in numbers else None) for k, one in enumerate(heads)]
     parts = [tag("tbody", *rows) for rows in bodies if rows]
     inside = tag("table", tag("caption", caption), tag("thead", tag("tr", *head)), *parts, class_=class_)
     return tag("div", inside, class_="scroll", tabindex=0)

@@ -110,22 +110,22 @@ def _segments(study: StudyShape) -> list[Element]:
     late = one.transition_latency
     scores = (
         ("Edit score, %", one.edit, 1, "order of the segments, whatever their length; 100 is best"),
-        ("F1@10, %", one.f1_10, 1, "segments that overlap a true one by 10 %"),
-        ("F1@25, %", one.f1_25, 1, "by 25 %"),
-        ("F1@50, %", one.f1_50, 1, "by 50 %"),
+        ("F1@10, %", one.f1_10, 1, "segments that overlap a true one of their phase by 10 % or more"),
+        ("F1@25, %", one.f1_25, 1, "the same, by 25 % or more"),
+        ("F1@50, %", one.f1_50, 1, "the same, by 50 % or more"),
         ("Segments, predicted over true", one.over_segmentation, 2, "1 is best; more means flicker"),
     )
     rows = [row(name, interval_cell(value, digits), tag("td", said)) for name, value, digits, said in scores]
     caption = f"Segments: stretches of one phase, {count(one.cases, 'case')} at {number(one.fps)} frames/s"
     said = (
-        f"Of {count(late.transitions, 'true transition')}, half were shown within {number(late.median_s)} s and nine of ten "
-        f"within {number(late.p90_s)} s; {count(late.misses, 'was', 'were')} missed. A phase counts as shown once it held "
+        f"The median latency of {count(late.transitions, 'true transition')} is {number(late.median_s)} s, that of nine in ten "
+        f"{number(late.p90_s)} s at most; {count(late.misses, 'was', 'were')} missed. A phase counts as shown once it held "
         f"for {late.hold_s:g} s. A phase was begun wrongly {count(late.false_starts, 'time')}."
     )
     return [
         tag("h3", "In segments"),
         tag("p", said),
-        table(caption, ("Measure", "Value", "What it is"), [rows], class_="figured worded"),
+        table(caption, ("Measure", "Value", "What it is"), [rows], class_="measures", words=1),
     ]
 
 

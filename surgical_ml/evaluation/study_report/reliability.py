@@ -55,7 +55,7 @@ def reliability(study: StudyShape) -> list[Element]:
         _TITLE,
         said,
         tag("div", *figures, class_="pair"),
-        table(caption, ("Measure", "Value", "What it is"), [also], class_="figured worded"),
+        table(caption, ("Measure", "Value", "What it is"), [also], class_="measures", words=1),
         folded("The discs as tables", *bins),
     )
 

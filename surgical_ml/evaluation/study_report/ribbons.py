@@ -100,7 +100,7 @@ def _drawn(
         x = _LEFT + second * _COLUMNS / longest_s
         shapes.append(tag("path", d=f"M{x:.1f} 30V{height - 8}", stroke=FAINT, stroke_width=0.8))
         shapes.append(tag("text", clock(second * 10**9, tenths=False), x=f"{x:.1f}", y=25, class_="tick"))
-    shapes.append(tag("text", "time, min:s", x=_LEFT - 10, y=25, class_="label quiet small"))
+    shapes.append(tag("text", "time of the case, min:s", x=_LEFT + _COLUMNS / 2, y=9, class_="tick"))
     if any("accuracy" in case.scores for case in cases):
         shapes.append(tag("text", "accuracy, %", x=_LEFT + _COLUMNS + 10, y=25, class_="quiet small"))
     for k, case in enumerate(cases):

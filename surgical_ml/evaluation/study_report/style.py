@@ -5,6 +5,7 @@ from surgical_ml.evaluation.report_style import STYLE as _EVERY_REPORT
 STYLE = (
     _EVERY_REPORT
     + """
+.drawing { margin-left: 0; margin-right: 0; }
 .absent { border-left: 5px solid var(--faint); padding-left: 16px; color: var(--quiet); }
 .notes { margin: 6px 0 18px; padding-left: 20px; max-width: 74ch; }
 .gate .sign { display: inline-block; width: 26px; height: 26px; margin-right: 10px; border-radius: 50%; color: #ffffff;
@@ -16,7 +17,8 @@ STYLE = (
 nav a { display: inline-block; padding: 3px 0; }
 .diagram { margin: 14px 0 8px; }
 .diagram svg { display: block; width: 100%; height: auto; font-size: 12px; fill: var(--ink); }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 10px 48px; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 10px 48px;
+  margin-bottom: 22px; }
 .pair figure { margin: 0; break-inside: avoid; }
 .pair figcaption { font-size: 14px; max-width: 362px; }
 .below { display: block; color: var(--quiet); font-size: 12.5px; font-weight: 400; white-space: normal; }
@@ -24,8 +26,11 @@ nav a { display: inline-block; padding: 3px 0; }
 caption { text-align: left; caption-side: top; color: var(--quiet); font-size: 14px; padding-bottom: 6px; }
 .key .chip { font-size: 13px; margin-right: 7px; color: var(--ink); }
 .key .chip.light { color: #ffffff; }
-.worded td { width: auto; }
-.worded td:last-child { color: var(--quiet); }
+.beside { color: var(--quiet); font-size: 12.5px; font-weight: 400; margin-left: 9px; }
+.measures th[scope="row"], .measures th:first-child { width: 300px; }
+.measures th.number, .measures td.number { width: 150px; padding-right: 28px; }
+.measures td:not(.number) { color: var(--quiet); }
+.measures .below { white-space: nowrap; }
 .dense { font-size: 14px; }
 .dense.figured th.number { width: auto; }
 .conventions.figured th.number { width: auto; }
@@ -36,19 +41,22 @@ td.plot { padding-top: 0; padding-bottom: 0; vertical-align: middle; }
 td.plot svg { display: block; margin-left: auto; }
 .confusion { width: auto; }
 .confusion th[scope="row"] { min-width: 170px; }
-.confusion th.number { text-align: center; }
+.confusion th.number { text-align: center; padding-left: 6px; padding-right: 6px; }
 .confusion th.number:last-child { text-align: right; }
-.confusion .chip { margin-right: 0; }
+.confusion td.number { padding-left: 14px; }
+.confusion .chip { margin-right: 0; color: var(--ink); }
+.confusion .chip.light { color: #ffffff; }
 .confusion th[scope="row"] .chip { margin-right: 9px; }
 .confusion abbr { text-decoration: none; }
 td.square { text-align: center; padding: 5px 4px; min-width: 66px; border: 1px solid #ffffff;
   font-size: 14px; line-height: 1.25; }
 td.square .below { color: inherit; }
 td.square.right { outline: 2px solid var(--ink); outline-offset: -2px; font-weight: 600; }
-.forest td, .forest th { border-bottom: none; padding-top: 4px; padding-bottom: 4px; }
+.forest td, .forest th { border-bottom: none; padding-top: 5px; padding-bottom: 5px; }
+.forest thead th { border-bottom: 1.5px solid var(--ink); }
 .forest tbody { border-bottom: 1px solid var(--faint); }
 .forest tbody th { padding-left: 18px; }
-.forest tr.whole th { padding-left: 0; font-weight: 600; padding-top: 10px; }
+.forest tr.whole th { padding-left: 0; font-weight: 600; }
 .forest td.plot { width: 300px; padding: 0; }
 .forest thead th:last-child { width: 300px; }
 .forest thead .ends { margin: 0 2px; }
@@ -65,7 +73,7 @@ summary { cursor: pointer; color: var(--accent); font-weight: 600; padding: 4px 
   .dense { font-size: 8pt; }
   .conventions th:first-child { width: 190px; }
   .conventions td.plot svg { width: 120px; height: 24px; }
-  .forest td.plot svg { width: 220px; height: 30px; }
+  .forest td.plot svg { width: 220px; height: 26px; }
   .forest td.plot, .forest thead th:last-child { width: 220px; }
   .notice, .pair, figure, .diagram { break-inside: avoid; }
   .pair { grid-template-columns: 1fr 1fr; }

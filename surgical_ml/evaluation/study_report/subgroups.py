@@ -12,7 +12,7 @@ from surgical_ml.evaluation.study_report.numbers import bounds, defined, method,
 from surgical_ml.evaluation.study_report.parts import absent, section, table
 
 _TITLE = "The same for every group?"
-_WIDE, _HIGH = 300, 30
+_WIDE, _HIGH = 300, 34
 
 
 def subgroups(study: StudyShape) -> list[Element]:
@@ -60,7 +60,7 @@ def _block(block: SubgroupsShape, study: StudyShape, axis: Axis) -> Iterator[Ele
     words = f"{block.by[:1].upper()}{block.by[1:]}"
     yield tag(
         "tr",
-        tag("th", words, tag("span", f"{block.statistic}, by {divided}", class_="below"), scope="rowgroup"),
+        tag("th", words, tag("span", f"{block.statistic}, by {divided}", class_="beside"), scope="rowgroup"),
         tag("td", colspan=2),
         tag("td", number(block.overall), class_="number"),
         tag("td", "all together", class_="number quiet"),
@@ -77,7 +77,7 @@ def _group(one: GroupRow, block: SubgroupsShape, study: StudyShape, axis: Axis) 
     decisive = study.gate is not None and study.gate.worst == f"{block.by}: {one.group}"
     name = tag("th", tag("strong", one.group) if decisive else one.group, scope="row")
     if decisive:
-        name.append(tag("span", "decides the release gate", class_="below"))
+        name.append(tag("span", "decides the gate", class_="beside"))
     if one.interval is None:
         n = f"n = {one.cases:,}" if one.events is None else f"n = {one.cases:,}, {one.events:,} events"
         said = tag("td", f"insufficient, {n}", colspan=2, class_="number")

@@ -33,7 +33,7 @@ def worst(study: StudyShape, out: Path) -> list[Element]:
     if rest:
         why = "Without a picture: the video was not at hand when the study was made"
         rows = [row(one.case, tag("td", at(one.at_s)), tag("td", f"{one.index:,}"), tag("td", one.why)) for one in rest]
-        parts.append(table(why, ("Case", "At", "Frame", "What was wrong"), [rows], class_="worded"))
+        parts.append(table(why, ("Case", "At", "Frame", "What was wrong"), [rows], class_="listed", words=3))
     return section("worst", _TITLE, *parts)
 
 
