@@ -5,6 +5,7 @@ nothing has to be installed or built to ask it. TensorRT computes in the device'
 """
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_ubyte, c_uint, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,18 +141,19 @@ class Cuda:
         """Until everything queued is done; raises what went wrong in it."""
         self._call("cuStreamSynchronize", stream)
 
-    def begin_capture(self, stream: int) -> None:
-        """From here on, what is queued is remembered instead of done."""
-        self._call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
-
-    def end_capture(self, stream: int) -> int:
-        """What was remembered, as one piece of work that `launch` queues."""
+    def capture(self, stream: int, queue: Callable[[], None]) -> int:
+        """What `queue` queues, remembered instead of done, as one piece of work that `launch` queues."""
         graph = c_void_p()
-        self._call("cuStreamEndCapture", stream, ctypes.byref(graph))
+        self._call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
         try:
+            try:
+                queue()
+            finally:
+                self._call("cuStreamEndCapture", stream, ctypes.byref(graph))
             return self._made("cuGraphInstantiateWithFlags", graph, 0)
         finally:
-            self._call("cuGraphDestroy", graph)
+            if graph:
+                self._call("cuGraphDestroy", graph)
 
     def launch(self, graph: int, stream: int) -> None:
         """Queue all of a graph's work in one call."""

@@ -14,7 +14,7 @@ import numpy as np
 from surgical_ml.engine.cuda import Cuda
 from surgical_ml.engine.manifest import InputSpec
 from surgical_ml.engine.plans import PlanKey, write_plan, write_whole
-from surgical_ml.engine.protocol import EngineFault
+from surgical_ml.engine.protocol import EngineFault, Tensor
 from surgical_ml.engine.tensorrt import Module, load_tensorrt, open_log
 from surgical_ml.errors import InputError
 
@@ -107,6 +107,7 @@ def _read(onnx: Path) -> bytes:
 
 def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: InputSpec | None) -> bytes:
     lines: list[str] = []
+    weights: list[Tensor] = []
     log = open_log(trt, lines)
     builder = trt.Builder(log)
     # In 11 every network is strongly typed, and the flag is kept for those who still ask for it, as 10 needs.
@@ -115,12 +116,9 @@ def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: Inp
     if not parser.parse(network_file):
         found = parser.get_error(0).desc() if parser.num_errors else "no reason was given"
         raise InputError(onnx, f"a network that TensorRT {trt.__version__} can read", found)
-    for index in range(network.num_inputs):
-        tensor = network.get_input(index)
-        if any(size < 0 for size in tensor.shape):
-            raise InputError(onnx, f"tensor {tensor.name} with a static shape", str(tuple(tensor.shape)))
+    _require_static(onnx, network)
     if fold is not None:
-        _fold_picture(trt, onnx, network, fold)
+        weights = _fold_picture(trt, onnx, network, fold)
         _fold_labels(trt, onnx, network)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
@@ -130,6 +128,7 @@ def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: Inp
     timings = onnx.with_name(TIMING_CACHE)
     _use_timings(config, timings)
     plan = builder.build_serialized_network(network, config)
+    del weights
     if steps.stopped_by is not None:
         raise steps.stopped_by
     if plan is None:
@@ -137,6 +136,12 @@ def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: Inp
         raise InputError(onnx, f"a network that TensorRT {trt.__version__} can build", found)
     write_whole(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
+
+
+def _require_static(onnx: Path, network: _Network) -> None:
+    for tensor in _inputs(network):
+        if any(size < 0 for size in tensor.shape):
+            raise InputError(onnx, f"tensor {tensor.name} with a static shape", str(tuple(tensor.shape)))
 
 
 def _monitor(trt: Module, steps: Steps) -> _Monitor:
@@ -163,8 +168,11 @@ def _use_timings(config: _Config, path: Path) -> None:
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
-def _fold_picture(trt: Module, onnx: Path, network: _Network, spec: InputSpec) -> None:
-    """Put the normalisation of `image` before the network, with the arithmetic that is done without this on the host."""
+def _fold_picture(trt: Module, onnx: Path, network: _Network, spec: InputSpec) -> list[Tensor]:
+    """Put the normalisation of `image` before the network, with the arithmetic that is done without this on the host.
+
+    Returns what must live until the network is built, because TensorRT copies no weights.
+    """
     image = _named(onnx, "input image", _inputs(network), "image")
     shape = (1, 3, spec.height, spec.width)
     if tuple(image.shape) != shape:
@@ -179,8 +187,9 @@ def _fold_picture(trt: Module, onnx: Path, network: _Network, spec: InputSpec) -
     numbers = network.add_cast(picture, image.dtype)
     planes = network.add_shuffle(numbers.get_output(0))
     planes.first_transpose = trt.Permutation([0, 3, 1, 2])
-    red_first = network.add_constant((3,), np.array([2, 1, 0], np.int32))
-    ordered = network.add_gather(planes.get_output(0), red_first.get_output(0), 1)
+    red_first = np.array([2, 1, 0], np.int32)
+    order = network.add_constant((3,), red_first)
+    ordered = network.add_gather(planes.get_output(0), order.get_output(0), 1)
     gain = np.array([1 / (255 * std) for std in spec.std], np.float32)
     bias = np.array([-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], np.float32)
     gains = network.add_constant((1, 3, 1, 1), gain)
@@ -191,6 +200,7 @@ def _fold_picture(trt: Module, onnx: Path, network: _Network, spec: InputSpec) -
         layer.set_input(index, normal.get_output(0))
     network.remove_tensor(image)
     picture.name = "image"
+    return [red_first, gain, bias]
 
 
 def _fold_labels(trt: Module, onnx: Path, network: _Network) -> None:

@@ -130,6 +130,8 @@ class TensorRtEngine:
             (inputs if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs).append(spec)
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._buffers = {spec.name: _allocate(cuda, spec, made) for spec in (*inputs, *outputs)}
+        # Where opening fails half-way, nothing is given back that queued work still uses.
+        made.callback(cuda.wait, self._stream)
         for name, buffer in self._buffers.items():
             cuda.clear(buffer.device, buffer.size, self._stream)
             self._place(name, buffer)
@@ -200,7 +202,7 @@ class TensorRtEngine:
         self._cuda.wait(self._stream)
 
     def close(self) -> None:
-        """Give the device's memory back."""
+        """Give the device's memory back; an `EngineFault` where the device has failed."""
         self._cuda.attach()
         self._made.close()
 
@@ -213,15 +215,16 @@ class TensorRtEngine:
         # TensorRT allocates during its first run after a change, which a graph cannot hold.
         self._enqueue()
         self._cuda.wait(self._stream)
-        self._cuda.begin_capture(self._stream)
+        graph = self._cuda.capture(self._stream, self._queue)
+        made.callback(self._cuda.close_graph, graph)
+        return graph
+
+    def _queue(self) -> None:
         for buffer in (self._buffers[spec.name] for spec in self.inputs):
             self._cuda.upload(buffer.device, buffer.host, buffer.size, self._stream)
         self._enqueue()
         for buffer in (self._buffers[spec.name] for spec in self.outputs):
             self._cuda.download(buffer.host, buffer.device, buffer.size, self._stream)
-        graph = self._cuda.end_capture(self._stream)
-        made.callback(self._cuda.close_graph, graph)
-        return graph
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._stream):
