@@ -1,6 +1,8 @@
 """Synthetic operations with ground truth, injected deviations and disturbances. Synthetic is not real: see the model card."""
 
+from surgical_ml.simulation.events import Event, events
 from surgical_ml.simulation.generate import demo_clip, demo_plan, simulate
+from surgical_ml.simulation.meshes import MeshTool, read_instruments
 from surgical_ml.simulation.picture import PARTS, ArmPose, Picture
 from surgical_ml.simulation.plan import (
     CLASSES,
@@ -33,11 +35,15 @@ __all__ = [
     "TOOLS",
     "ArmPose",
     "CasePlan",
+    "Event",
+    "MeshTool",
     "Picture",
     "Renderer",
     "demo_clip",
     "demo_plan",
+    "events",
     "plan_case",
+    "read_instruments",
     "shuffle_tools",
     "simulate",
 ]

@@ -15,7 +15,7 @@ Float = npt.NDArray[np.float32]
 _BAND = 32
 """Rows that pass all optics together: so few that they stay in a core's cache."""
 
-_TARGETS = {0: "body", 1: "neck", 2: "hilum", 3: "body", 4: "body", 5: "neck", 6: "body"}
+TARGETS = {0: "body", 1: "neck", 2: "hilum", 3: "body", 4: "body", 5: "neck", 6: "body"}
 """Where in the field the hands work in each phase."""
 
 
@@ -47,7 +47,7 @@ class PlainScene:
         self._light = (rng.uniform(1.0, 1.25) - rng.uniform(0.25, 0.75) * radius**2).astype(np.float32)
         self._curve = np.power(np.arange(256, dtype=np.float32), np.float32(self._gamma))
         self._shading = np.power(np.maximum(self._light, 0.0), np.float32(self._gamma))
-        self._view = _view(view, size, rng)
+        self._view = field_of_view(view, size, rng)
         self._seen = None if self._view is None else self._view.astype(np.uint8)
         self._smoke = np.stack([cv2.resize(noise(rng, (68, 120), 4, 0.55), size) for _ in range(2)])
         self._outside = np.clip(120 + 60 * noise(rng, (height, width), 4, 0.6), 0, 255)
@@ -65,7 +65,7 @@ class PlainScene:
         image = cv2.cvtColor(wide, cv2.COLOR_BGRA2BGR)
         mask = cv2.warpAffine(canvas_mask, matrix, self.size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
         tips: list[tuple[str, float, float]] = []
-        target = matrix @ np.array([*self._field.point(_TARGETS[plan.segment_at(t_s).phase]), 1.0])
+        target = matrix @ np.array([*self._field.point(TARGETS[plan.segment_at(t_s).phase]), 1.0])
         for use in plan.tools_at(t_s):
             away = np.array([-0.16 if use.slot == 0 else 0.05, -0.02]) * height
             pose = self._hands.pose(use, t_s, target + away)
@@ -178,7 +178,7 @@ def _defocused(light: Float, sigma: float) -> Float:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _view(kind: str, size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
+def field_of_view(kind: str, size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
     """Which pixels the endoscope shows; None for all."""
     width, height = size
     shape = str(rng.choice(["full", "full", "circle", "box"])) if kind == "random" else kind
