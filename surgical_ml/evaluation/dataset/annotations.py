@@ -32,6 +32,10 @@ SLACK = 0.02
 
 SLACK_S = 2.0
 
+RESTLESS_S = 3.0
+RESTLESS_RUNS = 20
+"""Phases that change more often than this, and so often at least, are in no order of time."""
+
 RARE = 0.005
 """A class with a smaller share of the samples is rare."""
 
@@ -123,6 +127,18 @@ def check_lengths(name: str, labels: CaseLabels) -> list[Finding]:
                 found = f"{b:.0f} s: numbered at another rate?"
                 findings.append(block("time-bases-differ", name, expected, found))
     return findings
+
+
+def check_restless(name: str, labels: CaseLabels) -> list[Finding]:
+    """Phases last a while: labels whose order in time was lost, as by a shuffle, change all the time."""
+    if labels.phases is None:
+        return []
+    runs = 1 + int((np.diff(labels.phases) != 0).sum())
+    lasting = labels.spans_s["phases"] / runs
+    if runs < RESTLESS_RUNS or lasting >= RESTLESS_S:
+        return []
+    expected = f"phases that last {RESTLESS_S:g} s or more on average"
+    return [block("labels-restless", name, expected, f"{lasting:.2g} s: shuffled?")]
 
 
 def check_belonging(labels: Mapping[str, CaseLabels]) -> list[Finding]:

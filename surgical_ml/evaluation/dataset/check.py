@@ -13,6 +13,7 @@ from surgical_ml.evaluation.dataset.annotations import (
     check_belonging,
     check_coco,
     check_lengths,
+    check_restless,
     read_case,
 )
 from surgical_ml.evaluation.dataset.card import check_card, read_card
@@ -81,7 +82,8 @@ def check_dataset(
         labels[name], unreadable = read_case(
             case, procedure, card.phase_fps if card else 25.0, card.video_fps if card else 1.0
         )
-        findings += [*broken, *unreadable, *check_blank(name, pictures), *check_lengths(name, labels[name])]
+        findings += [*broken, *unreadable, *check_blank(name, pictures)]
+        findings += [*check_lengths(name, labels[name]), *check_restless(name, labels[name])]
         hashes[name] = perceptual_hashes(pictures)
         progress(done, len(cases))
     for path in coco:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.external.belonging import doubts
 from surgical_ml.evaluation.metrics import (
     Interval,
     LabelledCase,
@@ -107,6 +108,7 @@ def evaluate_phases(
         undefined="leave-out" if leave_out_undefined else "refuse",
     )
     notes = _notes("truth", list(truths.values()), as_script) + _notes("prediction", list(found.values()), as_script)
+    notes += doubts(pairs, vocabulary.classes)
     if sum(scores.left_out):
         notes.append(f"{sum(scores.left_out)} samples without truth were left out")
     intervals = {}

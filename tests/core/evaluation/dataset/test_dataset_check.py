@@ -234,6 +234,15 @@ def test_labels_that_two_cases_exchanged_are_found(dataset):
     assert "those fit video34" in found(dataset, "labels-swapped", "video01").found
 
 
+def test_labels_whose_order_in_time_was_lost_are_found(dataset):
+    path = dataset / "phases" / "video34-phase.txt"
+    labels = np.random.default_rng(0).permutation([line.split("\t")[1] for line in path.read_text().splitlines()[1:]])
+    path.write_text("Frame\tPhase\n" + "".join(f"{k}\t{label}\n" for k, label in enumerate(labels)))
+    finding = found(dataset, "labels-restless", "video34")
+    assert finding.severity is Severity.BLOCK
+    assert finding.found == "1.1 s: shuffled?"
+
+
 def triplets(boxes):
     instance = [0, 0, 1, *boxes, 0, 0, -1, -1, -1, -1, -1, 0]
     sizes = {"triplet": 1, "instrument": 1, "verb": 1, "target": 1, "phase": 1}
