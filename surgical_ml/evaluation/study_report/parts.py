@@ -52,7 +52,7 @@ def table(
     numbers = range(1, len(heads) - words)
     head = [tag("th", one, scope="col", class_="number" if k in numbers else None) for k, one in enumerate(heads)]
     parts = [tag("tbody", *rows) for rows in bodies if rows]
-    inside = tag("table", tag("caption", caption), tag("thead", tag("tr", *head)), *parts, class_=class_)
+    inside = tag("table", tag("caption", tag("span", caption)), tag("thead", tag("tr", *head)), *parts, class_=class_)
     return tag("div", inside, class_="scroll", tabindex=0)
 
 

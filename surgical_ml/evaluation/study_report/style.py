@@ -24,13 +24,14 @@ nav a { display: inline-block; padding: 3px 0; }
 .below { display: block; color: var(--quiet); font-size: 12.5px; font-weight: 400; white-space: normal; }
 .below.moved { color: var(--ink); font-weight: 600; text-decoration: underline; text-underline-offset: 3px; }
 caption { text-align: left; caption-side: top; color: var(--quiet); font-size: 14px; padding-bottom: 6px; }
+caption > span { display: block; max-width: min(100%, calc(100vw - 32px)); }
 .key .chip { font-size: 13px; margin-right: 7px; color: var(--ink); }
 .key .chip.light { color: #ffffff; }
 .beside { color: var(--quiet); font-size: 12.5px; font-weight: 400; margin-left: 9px; }
 .measures th[scope="row"], .measures th:first-child { width: 300px; }
 .measures th.number, .measures td.number { width: 150px; padding-right: 28px; }
 .measures td:not(.number) { color: var(--quiet); }
-.measures .below { white-space: nowrap; }
+td.number .below { white-space: nowrap; }
 .dense { font-size: 14px; }
 .dense.figured th.number { width: auto; }
 .conventions.figured th.number { width: auto; }
@@ -64,6 +65,15 @@ td.square.right { outline: 2px solid var(--ink); outline-offset: -2px; font-weig
 details { margin: 10px 0 18px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 600; padding: 4px 0; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+@media (max-width: 720px) {
+  tbody th[scope="row"] { min-width: 150px; }
+  .figured th.number { width: auto; }
+  .measures th[scope="row"], .measures th:first-child, .measures th.number, .measures td.number { width: auto; }
+  .measures th.number, .measures td.number { padding-right: 14px; }
+  .measures td:not(.number):last-child { min-width: 170px; }
+  .conventions tbody th { min-width: 210px; }
+  .listed tbody th[scope="row"] { min-width: 0; }
+}
 @media print {
   html { color: #000000; }
   details::details-content { content-visibility: visible; block-size: auto; }
