@@ -1,1 +1,6 @@
 """Everything that is computed from evaluated cases: `evaluation.json`, the release gate, and the comparison of two studies."""
+
+from surgical_ml.evaluation.study.shape import FILE, StudyShape
+from surgical_ml.evaluation.study.writing import Study, write_study
+
+__all__ = ["FILE", "Study", "StudyShape", "write_study"]
