@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "core" / "audit"))
+sys.path.insert(0, str(Path(__file__).parent / "core" / "evaluation" / "metrics"))
 
 from log_faults import flip_campaign, kill_campaign, open_log
+from simulated_studies import CASES, share_covered, share_passed
 
 import surgical_ml
 from surgical_ml.audit import MemoryRecorder, verify
@@ -28,6 +30,7 @@ from surgical_ml.simulation import Renderer, demo_clip, plan_case
 from surgical_ml.video import Frame, open_source
 
 KILLS = 100
+STUDIES = 10_000
 CLEAN_SEEDS = range(600, 610)
 CLIP_SEEDS = range(950, 960)
 """Neither was looked at while anything was trained or any limit chosen."""
@@ -108,6 +111,23 @@ def clips(work: Path) -> str:
     return f"{told}:\n\n{table}"
 
 
+def statistics(work: Path) -> str:
+    """How often an interval holds the truth, and how often a model that is worse by the margin passes."""
+    kinds = {
+        "percentile, normal values": share_covered(STUDIES, skewed=False, method="percentile"),
+        "BCa, normal values": share_covered(STUDIES, skewed=False, method="bca"),
+        "BCa, skewed values": share_covered(STUDIES, skewed=True, method="bca"),
+    }
+    assert all(0.93 <= share <= 0.97 for share in kinds.values())
+    passed = share_passed(STUDIES)
+    assert 0.015 <= passed <= 0.035
+    covered = "; ".join(f"{kind}: {share:.1%}" for kind, share in kinds.items())
+    return (
+        f"{STUDIES} simulated studies of {CASES} cases each. 95 % intervals that hold the true mean: {covered}. A model that "
+        f"is worse by exactly the margin passes as not inferior in {passed:.1%}"
+    )
+
+
 def _judge(assets: Assets, frames) -> list[Decision]:  # type: ignore[no-untyped-def]
     session = assets.open(MemoryRecorder(), case="campaign")
     session.step(OperatorAction(0, Action.START))
@@ -135,6 +155,7 @@ def main() -> None:
         ("Killed writers", kills),
         ("Clean cases", clean_cases),
         ("Clips of the demo's kind", clips),
+        ("Statistics", statistics),
     ]
     sections = []
     with tempfile.TemporaryDirectory() as temporary:
