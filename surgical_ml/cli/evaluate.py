@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from surgical_ml.cli.evaluate_cases import cases
+from surgical_ml.cli.evaluate_compare import compare, study
 from surgical_ml.cli.output import progress_bar, say
 from surgical_ml.errors import InputError
 
@@ -14,6 +15,8 @@ evaluate = typer.Typer(
     no_args_is_help=True, help="Score predictions against ground truth, in a convention that is named."
 )
 evaluate.command("cases")(cases)
+evaluate.command("study")(study)
+evaluate.command("compare")(compare)
 
 Labels = Annotated[Path, typer.Option(help="Folder of the ground truth.")]
 Predictions = Annotated[Path, typer.Option(help="Folder of the predictions, with the same cases.")]
