@@ -98,7 +98,7 @@ def _rows(values: Mapping[str, Any], before: str = "") -> Iterator[Element]:
                 if value.get("sd") is None
                 else f"± {number(value['sd'], digits)} over {value.get('n')} {value.get('sd_over')}"
             )
-            mean = tag("td", number(value["mean"], digits), tag("span", below, class_="below"), class_="number")
+            mean = tag("td", number(value["mean"], digits), " ", tag("span", below, class_="below"), class_="number")
             yield row(name, mean, *cells)
         else:
             yield from _rows(value, f"{name}, ")

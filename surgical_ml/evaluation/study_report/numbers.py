@@ -38,7 +38,7 @@ def interval_cell(interval: IntervalShape | None, digits: int = 1) -> Element:
     if interval is None:
         return tag("td", NONE, class_="number quiet")
     below = tag("span", bounds(interval, digits), class_="below")
-    return tag("td", number(interval.estimate, digits), below, class_="number")
+    return tag("td", number(interval.estimate, digits), " ", below, class_="number")
 
 
 def defined(*values: Number) -> bool:

@@ -59,13 +59,14 @@ def _named(number_: int, name: str, *cells: Element) -> Element:
 
 def _square(value: int, whole: int, *, right: bool) -> Element:
     share = value / whole if whole else 0.0
-    # White on the darker half, black on the lighter: both have a contrast of more than 4.5 everywhere.
+    # Only at this shade do white and pure black both have a contrast of 4.5.
     blue = 0.92 * share
-    colour = "#ffffff" if blue > 0.62 else "#1d252c"
+    colour = "#ffffff" if blue > 0.73 else "#000000"
     written = number(100 * share) if whole else "–"
     return tag(
         "td",
-        tag("span", written),
+        written,
+        " ",
         tag("span", f"{value:,}", class_="below"),
         class_="square right" if right else "square",
         style=f"background: {_mixed(blue)}; color: {colour}",
@@ -232,4 +233,4 @@ def _capital(name: str) -> str:
 def _placed(one: RankShape, name: str, *, moved: bool) -> Element:
     rank = one.ranks.get(name)
     place = tag("span", "no place" if rank is None else f"place {rank}", class_="below moved" if moved else "below")
-    return tag("td", number(one.values.get(name)), place, class_="number")
+    return tag("td", number(one.values.get(name)), " ", place, class_="number")

@@ -56,7 +56,7 @@ def reliability(study: StudyShape) -> list[Element]:
         said,
         tag("div", *figures, class_="pair"),
         table(caption, ("Measure", "Value", "What it is"), [also], class_="measures", words=1),
-        folded("The discs as tables", *bins),
+        folded("The discs as tables", tag("div", *bins, class_="pair")),
     )
 
 

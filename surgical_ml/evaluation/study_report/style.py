@@ -61,7 +61,7 @@ td.square.right { outline: 2px solid var(--ink); outline-offset: -2px; font-weig
 .forest td.plot { width: 300px; padding: 0; }
 .forest thead th:last-child { width: 300px; }
 .forest thead .ends { margin: 0 2px; }
-.forest tr.few th, .forest tr.few td { color: #6b7680; font-style: italic; background: #f5f7f8; }
+.forest tr.few th, .forest tr.few td { color: var(--quiet); font-style: italic; background: #f5f7f8; }
 details { margin: 10px 0 18px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 600; padding: 4px 0; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -76,6 +76,10 @@ summary { cursor: pointer; color: var(--accent); font-weight: 600; padding: 4px 
 }
 @media print {
   html { color: #000000; }
+  .figures { gap: 4px 20px; }
+  .figures div { min-width: 0; }
+  h2 + p, h3 + p { break-after: avoid; }
+  .pair .figured th.number { width: auto; }
   details::details-content { content-visibility: visible; block-size: auto; }
   summary { list-style: none; color: #000000; break-after: avoid; }
   .below, caption, .pair figcaption { font-size: 8.5pt; }
