@@ -59,7 +59,7 @@ class Perceiver:
         self._frame = frame_engine
         self._phase = phase_engine
         _check_networks(manifest, frame_engine, phase_engine)
-        self._preprocess = Preprocessor(manifest.input)
+        self._preprocess = Preprocessor(manifest.input, frame_engine.inputs[0].dtype)
         self._state_shape = next(spec.shape for spec in phase_engine.inputs if spec.name == "state")
         self._faulty = False
         self.reset()
@@ -143,7 +143,10 @@ class Perceiver:
         phase: dict[str, Tensor] | None,
     ) -> Observation:
         manifest = self._manifest
-        labels, probability = label_grid(seen["segmentation"][0])
+        if "labels" in seen:
+            labels, probability = seen["labels"][0, 0].astype(np.uint8), seen["probability"][0, 0]
+        else:
+            labels, probability = label_grid(seen["segmentation"][0])
         cell_px = STRIDE / placement.scale
         grid = Grid(labels, cell_px, placement.to_frame(0.0, 0.0))
         quality = _ppm(seen["quality"][0])
@@ -195,8 +198,11 @@ def _check_networks(manifest: Manifest, frame: Engine, phase: Engine) -> None:
     tools, phases = len(manifest.tools), len(manifest.phases)
     features = next((spec.shape for spec in frame.outputs if spec.name == "features"), (1, 0))
     state = next((spec.shape for spec in phase.inputs if spec.name == "state"), (1, 0))
+    # A folded plan takes the picture as it is, and gives labels beside their scores.
+    folded = any(spec.dtype == "uint8" for spec in frame.inputs)
+    grid = (1, 1, rows, columns)
     wanted = {
-        "frame network inputs": (frame.inputs, {"image": (1, 3, height, width)}),
+        "frame network inputs": (frame.inputs, {"image": (1, height, width, 3) if folded else (1, 3, height, width)}),
         "frame network outputs": (
             frame.outputs,
             {
@@ -207,6 +213,7 @@ def _check_networks(manifest: Manifest, frame: Engine, phase: Engine) -> None:
                 "in_body": (1, 1),
                 "features": features,
                 "novelty": (1, 1),
+                **({"labels": grid, "probability": grid} if folded else {}),
             },
         ),
         "phase network inputs": (

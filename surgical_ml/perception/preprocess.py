@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from surgical_ml.engine import InputSpec
+from surgical_ml.engine import InputSpec, Tensor
 from surgical_ml.video import ContentArea, Image
 
 STRIDE = 4
@@ -34,17 +33,25 @@ class Preprocessor:
 
     The resize is bilinear without anti-aliasing, because that is what the networks were trained with and because it
     costs a fifth of the better one. Buffers are kept: what `__call__` returns is valid until the next call.
+
+    Args:
+        spec: the network's image.
+        dtype: that the engine takes it in; float32 is normalised here, uint8 where the network runs.
     """
 
-    def __init__(self, spec: InputSpec) -> None:
+    def __init__(self, spec: InputSpec, dtype: str = "float32") -> None:
+        self._normalises = dtype == "float32"
         self._size = (spec.width, spec.height)
         self._canvas = np.zeros((spec.height, spec.width, 3), np.uint8)
         self._tensor = np.zeros((1, 3, spec.height, spec.width), np.float32)
         self._gain = [np.float32(1 / (255 * std)) for std in spec.std]
         self._bias = [np.float32(-mean / std) for mean, std in zip(spec.mean, spec.std, strict=True)]
 
-    def __call__(self, image: Image, content: ContentArea) -> tuple[npt.NDArray[np.float32], str, Placement]:
-        """The (1, 3, H, W) float32 RGB tensor, the SHA-256 of its uint8 source, and where the picture went in it."""
+    def __call__(self, image: Image, content: ContentArea) -> tuple[Tensor, str, Placement]:
+        """The (1, 3, H, W) float32 RGB tensor, the SHA-256 of its uint8 source, and where the picture went in it.
+
+        The source itself, (1, H, W, 3) BGR, stands in the place of the tensor where the engine normalises.
+        """
         x, y, width, height = content.box
         out_width, out_height = self._size
         scale = min(out_width / width, out_height / height)
@@ -57,6 +64,8 @@ class Preprocessor:
         crop = image[y : y + height, x : x + width]
         target[:] = cv2.resize(crop, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
         digest = hashlib.sha256(self._canvas.data).hexdigest()
+        if not self._normalises:
+            return self._canvas[None], digest, Placement(scale, (x, y), (pad_x, pad_y))
         for channel in range(3):
             # BGR in, RGB out; one pass each, into the buffer that the engine reads.
             np.multiply(self._canvas[:, :, 2 - channel], self._gain[channel], out=self._tensor[0, channel])
