@@ -319,18 +319,25 @@ def _abandoned(segment: Path) -> bool:
     return True
 
 
+_PROBE_TENSORRT = """
+from surgical_ml.engine.cuda import Cuda
+from surgical_ml.engine.tensorrt import load_tensorrt
+device = Cuda().device
+print(f"{load_tensorrt().__version__} on {device.name}, driver {device.driver}")
+"""
+
+
 def _tensorrt() -> Iterator[Finding]:
-    need, remedy = (
-        "a TensorRT engine, which is not there yet",
-        "install the NVIDIA driver and the tensorrt package on a machine with such a GPU",
-    )
-    driver = Path("/proc/driver/nvidia/version")
-    if not driver.is_file():
-        yield Finding("tensorrt", State.MISSING, "no NVIDIA device", need, remedy)
+    need = "the engine tensorrt"
+    works, said = _in_child(_PROBE_TENSORRT)
+    if works:
+        yield Finding("tensorrt", State.OK, said, need, "")
         return
-    version = _version("tensorrt")
-    found = f"{version or 'the package is not there'}; {driver.read_text().splitlines()[0]}"
-    yield Finding("tensorrt", State.OK if version else State.MISSING, found, need, remedy)
+    remedy = (
+        "on a machine with an NVIDIA GPU: install its driver, and pip install tensorrt-cu13 (CUDA 12: tensorrt-cu12)"
+    )
+    found = said.removeprefix("surgical_ml.errors.InputError: engine tensorrt: ")
+    yield Finding("tensorrt", State.MISSING, found, need, remedy)
 
 
 def _openvino() -> Iterator[Finding]:
