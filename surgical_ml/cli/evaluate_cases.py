@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from surgical_ml.cli.evaluate_compare import Drop, study_lines
 from surgical_ml.cli.output import Json, Update, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
@@ -20,6 +21,8 @@ def cases(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the results; new, empty, or of the same run, which goes on.")],
     labels: Annotated[Path | None, typer.Option(help="Folder of the ground truth; that of the data otherwise.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV table case,site,camera,... of properties of cases.")] = None,
+    largest_drop: Drop = None,
     workers: Annotated[int, typer.Option(min=1, help="Cases that are run at once.")] = 1,
     runner: Annotated[str, typer.Option(help="process, or ray: needs the extra cluster.")] = "process",
     address: Annotated[str | None, typer.Option(help="Running Ray cluster; one on this machine otherwise.")] = None,
@@ -38,12 +41,15 @@ def cases(
     masks: Annotated[bool, typer.Option("--masks", help="Write a label map for each frame too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run many recorded cases, on several workers or a cluster. A run that was stopped goes on where it was.
+    """Run many recorded cases, on several workers or a cluster, and say what they say together.
+
+    A run that was stopped goes on where it was. Exit status 1: a case failed, or the release gate did not pass.
 
     Example: surgical-ml evaluate cases data --out results --workers 2
     """
     from surgical_ml.config import CaseConfig
     from surgical_ml.evaluation.many_cases import run_cases
+    from surgical_ml.evaluation.study import FILE, write_study
 
     base = CaseConfig.load(config) if config else CaseConfig.of({})
     given = {
@@ -59,6 +65,8 @@ def cases(
         raise InputError("runner", "process or ray", runner)
     if labels is not None and not labels.is_dir():
         raise InputError(labels, "a folder of labels", "a file" if labels.exists() else "none")
+    if groups is not None and not groups.is_file():
+        raise InputError(groups, "a table of groups", "a folder" if groups.exists() else "none")
     with ExitStack() as bars:
         read = bars.enter_context(progress_bar("reading videos", "videos", quiet=as_json))
         update: Update | None = None
@@ -85,11 +93,20 @@ def cases(
             read=read,
             progress=progress,
         )
+        study = None
+        if len(run.failed) < len(run.cases):
+            bars.close()
+            update = bars.enter_context(progress_bar("computing", "cases", quiet=as_json))
+            study = write_study(
+                run.folder, labels or run.truth, groups=groups, largest_drop=largest_drop, progress=update
+            )
     if as_json:
-        say_json(run.to_json() | {"folder": str(run.folder)})
+        files = {} if study is None else {"evaluation": str(study.folder / FILE), "report": str(study.report)}
+        gate = None if study is None else study.values["gate"]
+        say_json(run.to_json() | {"folder": str(run.folder), "gate": gate} | files)
     else:
-        say(_told(run))
-    if run.failed:
+        say("\n".join([_told(run), *([] if study is None else study_lines(study))]))
+    if run.failed or (study is not None and study.blocked):
         raise typer.Exit(1)
 
 

@@ -59,6 +59,27 @@ def test_cholec80_is_run_as_its_publishers_lay_it_out(tmp_path: Path, cli) -> No
     assert listed["layout"] == "Cholec80"
     assert [(case["name"], case["video"]) for case in listed["cases"]] == [("video01", "videos/video01.mp4")]
     assert (tmp_path / "out" / "cases" / "video01" / "report.html").is_file()
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert told["data"]["labels"] == str(tmp_path / "cholec80")
+    assert told["conventions"]["strict"]["frames"] == told["data"]["frames"] > 0
+
+
+def test_what_the_cases_say_together_is_computed_at_the_end_and_may_block(tmp_path: Path, cli) -> None:
+    """Too few cases to judge any group are no pass."""
+    small = ("--cases", 2, "--seconds", 45, "--size", "320x192", "--fps", 1, "--no-masks")
+    assert cli("simulate", tmp_path / "data", *small).status == 0
+    asked = ("evaluate", "cases", tmp_path / "data", "--out", tmp_path / "out", "--every", 5)
+    done = cli(*asked)
+    assert done.status == 0
+    assert "strict: accuracy" in done.out
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in done.out
+    gated = cli(*asked, "--largest-drop", 5, "--json")
+    assert gated.status == 1
+    told = json.loads(gated.out)
+    assert told["gate"]["verdict"] != "pass"
+    assert {case["state"] for case in told["cases"]} == {"kept"}
+    assert json.loads(Path(told["evaluation"]).read_text())["gate"] == told["gate"]
+    assert Path(told["report"]).is_file()
 
 
 def test_in_real_time_it_says_nothing_of_throughput(data: Path, tmp_path: Path, cli) -> None:
@@ -77,6 +98,7 @@ def test_in_real_time_it_says_nothing_of_throughput(data: Path, tmp_path: Path, 
         (("--fps", -1), "fps"),
         (("--runner", "rays"), "process or ray"),
         (("--labels", "nowhere"), "nowhere: expected a folder of labels"),
+        (("--groups", "nowhere.csv"), "nowhere.csv: expected a table of groups"),
         (("--realtime", "--workers", 2), "real time"),
         (("--realtime", "--masks"), "real time"),
         (("--workers", 0), "--workers"),
