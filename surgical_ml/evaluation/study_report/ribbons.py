@@ -134,6 +134,8 @@ def _bar(steps: Sequence[int | str | None], top: float, which: str, names: Seque
         start, end = _LEFT + indices[0], _LEFT + indices[-1] + 1
         box = {"x": start, "y": top, "width": end - start, "height": _BAR}
         if isinstance(what, int):
+            # A hair of white between neighbours, for those to whom their colours are alike.
+            box["width"] = end - start - (end - start > 3)
             name, phase = names[what], what + 1
             yield tag("rect", tag("title", f"{which}: {phase} {name}"), **box, fill=phase_colour(phase))
             choices = (f"{phase} {name}", str(phase))
