@@ -122,7 +122,9 @@ def _gate(gate: dict[str, object]) -> str:
     """The verdict with the group that decided it."""
     drop, small = float(str(gate["drop"])), gate["insufficient"]
     words = f"gate, {float(str(gate['largest_drop'])):g} percent points: {gate['verdict']}"
-    words += f"; worst group {gate['worst']}, {drop:.2f} below" if drop == drop else "; no group could be judged"
+    words += (
+        f"; worst group {gate['worst']}, {drop:.2f} below" if gate["drop"] != "NaN" else "; no group could be judged"
+    )
     if isinstance(small, list) and small:
         words += f"; too small to judge: {', '.join(map(str, small))}"
     return words
