@@ -85,6 +85,12 @@ def test_compressed_and_big_endian_files_are_read_too(mat_file):
         (struct.pack("<II", 15, 4) + b"abcd", HEADER, "broken compression"),
         (element(14, element(6, b"\0" * 8)), HEADER, "the end inside a tag"),
         (element(99, b""), HEADER, "an element of type 99"),
+        (element(15, zlib.compress(doubles("a", [[1, 2]]))[:-6]), HEADER, "compression that is cut short"),
+        (matrix("a", (3,), 6, element(9, b"\0" * 24)), HEADER, r"a matrix of shape \[3\]"),
+        (matrix("a", (1, -1), 6, element(9, b"")), HEADER, r"a matrix of shape \[1, -1\]"),
+        (matrix("c", (1, 1), 1, element(9, b"\0" * 8)), HEADER, "a cell of type 9"),
+        (matrix("a", (1, 1), 6, element(77, b"\0" * 8)), HEADER, "numbers of type 77"),
+        (matrix("a", (1, 1), 6, element(9, b"\0" * 5)), HEADER, "5 bytes for numbers of 8"),
     ],
 )
 def test_what_is_no_whole_file_of_numbers_is_refused_by_what_is_wrong(mat_file, data, header, complaint):
@@ -119,6 +125,7 @@ def test_gestures_keep_truth_prediction_and_scores_together(mat_file):
         ({"Y": [[-1]], "P": [[0]]}, "whole numbers from 0"),
         ({"Y": [[np.nan]], "P": [[0]]}, "whole numbers from 0"),
         ({"Y": [[0, 1]], "P": [[0, 1]], "S": [[[1, 2]]]}, "a matrix of 2 rows"),
+        ({"Y": [[]], "P": [[]]}, "sequence 0, Y: expected a row of gestures, found nothing"),
     ],
 )
 def test_gestures_that_do_not_fit_together_are_refused(mat_file, cells, complaint):

@@ -86,6 +86,14 @@ def test_a_link_that_was_copied_as_text_or_a_cut_picture_is_refused(tmp_path, da
         read_label_map(path)
 
 
+def test_a_picture_that_claims_more_pixels_than_anyone_has_is_refused(tmp_path):
+    path = save(tmp_path / "mask.png", np.zeros((4, 4), np.uint8))
+    header = b"IHDR" + struct.pack(">II", 1 << 20, 1 << 20) + path.read_bytes()[24:29]
+    path.write_bytes(path.read_bytes()[:12] + header + struct.pack(">I", zlib.crc32(header)) + path.read_bytes()[33:])
+    with pytest.raises(InputError, match="expected a whole picture"):
+        read_label_map(path)
+
+
 def test_a_scene_of_endovis18_is_read_by_its_colours(tmp_path):
     picture = np.array([[[0, 0, 0], [0, 255, 255]], [[125, 255, 12], [12, 255, 141]]], np.uint8)
     assert read_endovis18(save(tmp_path / "frame000.png", picture, rgb=True)).tolist() == [[0, 2], [3, 11]]
@@ -184,6 +192,14 @@ def test_a_polygon_holds_the_pixels_whose_centre_lies_inside(tmp_path_factory, c
                 if (y0 <= y) != (y1 <= y):
                     crossed += x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x
             assert mask[row, column] == crossed % 2
+
+
+def test_a_category_0_cannot_be_told_from_background_in_a_label_map(tmp_path):
+    found = coco(
+        tmp_path, annotation(segmentation=[[1, 1, 3, 1, 3, 3]], category_id=0), categories=[{"id": 0, "name": "x"}]
+    )
+    with pytest.raises(InputError, match="expected categories from 1 in a label map, where 0 is background, found 0"):
+        found.label_map(next(iter(found.images)))
 
 
 def test_a_label_map_puts_later_instances_on_top(tmp_path):

@@ -307,6 +307,12 @@ def test_intervals_that_cannot_be_are_refused(tmp_path, phases, steps, complaint
         bypass(tmp_path, phases, steps)
 
 
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_intervals_are_sampled_at_a_rate_above_0(tmp_path, fps):
+    with pytest.raises(InputError, match="fps: expected samples per second, above 0"):
+        sampled_phases(bypass(tmp_path, [interval(0, 2000, 0)]), fps)
+
+
 def test_interval_labels_are_of_multibypass140_only(tmp_path):
     bypass(tmp_path, [interval(0, 2000, 0)])
     assert list(read_phase_folder(tmp_path, BYPASS, 1)) == ["BBP01"]

@@ -265,6 +265,22 @@ def test_what_is_not_a_case_is_refused(arguments, complaint):
         score(case(**arguments))
 
 
+def test_a_case_without_samples_is_refused():
+    with pytest.raises(InputError, match="video01: expected at least one sample, found none"):
+        LabelledCase("video01", np.array([], int), np.array([], int))
+
+
+def test_a_convention_a_rate_or_a_procedure_that_there_is_not_is_refused():
+    one = LabelledCase("video01", np.array([0]), np.array([0]))
+    with pytest.raises(InputError, match=r"protocol: expected one of \['strict'.*found relaxed"):
+        score_phases([one], ("a",), fps=1, protocol="relaxed")
+    for fps in (0, -1, math.nan, math.inf):
+        with pytest.raises(InputError, match="fps: expected samples per second, above 0"):
+            score_phases([one], ("a",), fps=fps, protocol="strict")
+    with pytest.raises(InputError, match="procedure cholec80: expected 7 phases, found 1"):
+        score_phases([one], ("a",), fps=1, protocol="official", procedure="cholec80")
+
+
 def test_no_cases_and_cases_of_the_same_name_are_refused():
     with pytest.raises(InputError, match="at least one"):
         score()
