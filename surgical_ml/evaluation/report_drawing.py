@@ -86,3 +86,8 @@ def words_inside(
 def tick_s(length_s: float) -> int:
     """Seconds between the ticks of a time axis: a round number that gives at most ten of them."""
     return next((step for step in _TICKS_S if length_s <= step * _MOST_TICKS), 86400)
+
+
+def sign(priority: Priority) -> Element:
+    """The sign of a priority, to stand within text."""
+    return tag("svg", mark(priority, 7, 7), width=14, height=14, class_="mark", aria_hidden="true")

@@ -14,7 +14,8 @@ from made_cases import FPS, JPEG, advisory, decision, read_page, silence, write_
 
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.cases import replay_case
-from surgical_ml.evaluation.report import MOST_ALIKE, MOST_GROUPS, write_report
+from surgical_ml.evaluation.report import write_report
+from surgical_ml.evaluation.report_groups import MOST_ALIKE, MOST_GROUPS
 
 EVIL = """<script>alert(1)</script>"><img src=x onerror='alert(1)'>&lt;&amp;--></style></title>"""
 
