@@ -16,6 +16,7 @@ from surgical_ml.cli.benchmark import benchmark
 from surgical_ml.cli.data import data
 from surgical_ml.cli.doctor import doctor
 from surgical_ml.cli.evaluate import evaluate
+from surgical_ml.cli.learn import learn
 from surgical_ml.cli.replay import replay
 from surgical_ml.cli.simulate import simulate
 from surgical_ml.errors import InputError
@@ -31,6 +32,7 @@ app = typer.Typer(
 RUN, CHECK, MAKE = "Run cases", "Check", "Make data"
 app.command(rich_help_panel=RUN)(replay)
 app.command(rich_help_panel=MAKE)(simulate)
+app.add_typer(learn, name="learn", rich_help_panel=MAKE)
 app.add_typer(audit, name="audit", rich_help_panel=CHECK)
 app.add_typer(data, name="data", rich_help_panel=CHECK)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=CHECK)

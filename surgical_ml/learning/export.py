@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from surgical_ml.learning.frame_net import FEATURES, Deployed, FrameNet
+from surgical_ml.learning.classes import SIMULATED, Classes
+from surgical_ml.learning.frame_net import FRAME_HEADS, Deployed, FrameNet
 from surgical_ml.learning.frames import HEIGHT, WIDTH
-from surgical_ml.learning.phase_net import HIDDEN, DeployedPhase, PhaseNet
+from surgical_ml.learning.phase_net import DeployedPhase, PhaseNet
 from surgical_ml.learning.train_frame import MEAN, STD
-from surgical_ml.simulation import CLASSES, PHASES, QUALITIES, STRUCTURES, TOOLS
 
 OPSET = 18
 FALSE_ALARMS = 0.002
@@ -22,6 +23,9 @@ FALSE_ALARMS = 0.002
 
 UNUSUAL_DISTURBED = 0.02
 """Share of the disturbed training frames (blood, smoke, blur) beyond their own limit: the worst of them are withheld."""
+
+FEWEST = 50
+"""Pictures that it takes to describe a kind of them."""
 
 DISTURBED = 0.2
 """A picture counts as disturbed from this strength of any disturbance."""
@@ -43,49 +47,77 @@ def whitening(statistics: Tensor) -> tuple[Tensor, Tensor]:
     return mean, unit[:, None] * (vectors * scale).float()
 
 
-def calibrate(net: FrameNet, train: Tensor, disturbed: Tensor, clean: Tensor) -> Deployed:
+def calibrate(
+    net: FrameNet, train: Tensor, disturbed: Tensor, clean: Tensor, temperatures: Mapping[str, float] | None = None
+) -> Deployed:
     """Describe clean and disturbed training pictures, and fix how far from both counts as novel.
+
+    Where too few are disturbed to be described, all are described as one kind.
 
     Args:
         net: trained.
-        train: (n, `STATISTICS`) of training pictures. disturbed: (n,) bool.
-        clean: (m, `STATISTICS`) of clean held-out pictures, of which `FALSE_ALARMS` lie beyond the first limit.
+        train: (n, `statistics_of`) of training pictures. disturbed: (n,) bool.
+        clean: (m, `statistics_of`) of clean held-out pictures, of which `FALSE_ALARMS` lie beyond the first limit.
+        temperatures: head -> temperature, as `Deployed` takes them.
     """
-    fits = [whitening(train[~disturbed]), whitening(train[disturbed])]
+    if int(disturbed.sum()) < FEWEST:
+        kinds = [(train, clean, FALSE_ALARMS)]
+    else:
+        kinds = [(train[~disturbed], clean, FALSE_ALARMS), (train[disturbed], train[disturbed], UNUSUAL_DISTURBED)]
+    fits = [whitening(described) for described, _, _ in kinds]
     limits = []
-    for (mean, whiten), known, share in zip(
-        fits, (clean, train[disturbed]), (FALSE_ALARMS, UNUSUAL_DISTURBED), strict=True
-    ):
+    for (mean, whiten), (_, known, share) in zip(fits, kinds, strict=True):
         limits.append(torch.quantile(((known - mean) @ whiten).square().mean(1), 1 - share))
     means, whitens = (torch.stack(list(parts)) for parts in zip(*fits, strict=True))
-    return Deployed(net, means, whitens, torch.stack(limits)).eval()
+    return Deployed(net, means, whitens, torch.stack(limits), temperatures).eval()
 
 
 def export_frame(model: Deployed, path: Path) -> float:
     """Write `frame.onnx`; returns the largest difference from torch over random images."""
     example = torch.randn(1, 3, HEIGHT, WIDTH)
-    _export(model, (example,), path, ["image"], FRAME_OUTPUTS)
+    told = {"temperatures": {head: float(getattr(model, f"temperature_{head}")) for head in FRAME_HEADS}}
+    _export(model, (example,), path, ["image"], FRAME_OUTPUTS, told)
     return _difference(model, path, [{"image": torch.randn(1, 3, HEIGHT, WIDTH)} for _ in range(8)], FRAME_OUTPUTS)
 
 
-def export_phase(net: PhaseNet, path: Path) -> float:
-    """Write `phase.onnx`; returns the largest difference from torch over random steps."""
-    model = DeployedPhase(net).eval()
+def export_phase(
+    net: PhaseNet,
+    path: Path,
+    temperatures: Mapping[str, float] | None = None,
+    bands: Mapping[str, float] | None = None,
+) -> float:
+    """Write `phase.onnx`; returns the largest difference from torch over random steps.
+
+    Args:
+        net: trained.
+        path: of the file.
+        temperatures: head -> temperature, which become part of the graph.
+        bands: certainty -> least confidence, which are told in the file's metadata.
+    """
+    model = DeployedPhase(net, temperatures).eval()
 
     def example() -> dict[str, Tensor]:
-        values = torch.randn(1, FEATURES), torch.rand(1, 1), torch.zeros(1, 1), torch.rand(1, HIDDEN) - 0.5
+        values = torch.randn(1, net.features), torch.rand(1, 1), torch.zeros(1, 1), torch.rand(1, net.width) - 0.5
         return dict(zip(PHASE_INPUTS, values, strict=True))
 
-    _export(model, tuple(example().values()), path, PHASE_INPUTS, PHASE_OUTPUTS)
+    told = {"temperatures": dict(temperatures or {}), "certainty_bands": dict(bands or {})}
+    _export(model, tuple(example().values()), path, PHASE_INPUTS, PHASE_OUTPUTS, told)
     return _difference(model, path, [example() for _ in range(64)], PHASE_OUTPUTS)
 
 
 def _export(
-    model: torch.nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str]
+    model: torch.nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    inputs: list[str],
+    outputs: list[str],
+    told: Mapping[str, Mapping[str, float]],
 ) -> None:
     program = torch.onnx.export(
         model.eval(), example, dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, verbose=False
     )
+    for name, values in told.items():
+        program.model.metadata_props[name] = json.dumps(values, sort_keys=True)
     program.save(str(path))
 
 
@@ -101,7 +133,16 @@ def _difference(model: torch.nn.Module, path: Path, runs: list[dict[str, Tensor]
     return worst
 
 
-def write_model(folder: Path, frame: Path, phase: Path, card: str, trained_on: str) -> None:
+def write_model(
+    folder: Path,
+    frame: Path,
+    phase: Path,
+    card: str,
+    trained_on: str,
+    *,
+    classes: Classes = SIMULATED,
+    licence: str = "Apache-2.0",
+) -> None:
     """Put the two graphs, the manifest with their digests, and the card into a model folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
@@ -113,14 +154,9 @@ def write_model(folder: Path, frame: Path, phase: Path, card: str, trained_on: s
         "schema": 1,
         "name": folder.parent.name,
         "version": folder.name,
-        "procedure": "cholecystectomy",
-        "licence": "Apache-2.0",
+        "licence": licence,
         "input": {"width": WIDTH, "height": HEIGHT, "mean": list(MEAN), "std": list(STD)},
-        "tools": list(TOOLS),
-        "structures": list(STRUCTURES),
-        "segmentation": list(CLASSES),
-        "phases": list(PHASES),
-        "qualities": list(QUALITIES),
+        **classes.to_json(),
         "thresholds": {"presence": 0.5, "tip": 0.3, "in_body": 0.5, "novelty": 1.0},
         "files": files,
         "trained_on": trained_on,

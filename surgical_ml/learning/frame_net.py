@@ -1,94 +1,70 @@
-"""The frame network: MobileNetV4-conv-small and a light feature pyramid, from plain convolutions.
+"""The frame network: an encoder, a light feature pyramid and its heads, from plain convolutions."""
 
-Source of the encoder: Qin et al., MobileNetV4, 2024, table "MNv4-Conv-S"; one universal inverted bottleneck a row.
-"""
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from surgical_ml.simulation import CLASSES, PHASES, QUALITIES, TOOLS
+from surgical_ml.learning.classes import SIMULATED, Classes
+from surgical_ml.learning.encoders import DEFAULT_ENCODER, Encoder, check_encoder, conv, make_encoder
 
 EMBEDDING = 112
-FEATURES = EMBEDDING + len(TOOLS) + len(CLASSES)
 STATE = 5
-STATISTICS = 2 * (32 + 64 + 96) + 12 + 2
-
-_UIB = {
-    # stage: (out, start kernel or 0, middle kernel or 0, stride, expansion)
-    "third": [(96, 5, 5, 2, 3.0), (96, 0, 3, 1, 2.0), (96, 0, 3, 1, 2.0), (96, 0, 3, 1, 2.0), (96, 3, 0, 1, 4.0)],
-    "fourth": [(128, 3, 3, 2, 6.0), (128, 5, 5, 1, 4.0), (128, 0, 5, 1, 4.0), (128, 0, 5, 1, 3.0), (128, 0, 3, 1, 4.0)],
-}
+FRAME_HEADS = ("segmentation", "presence", "quality", "in_body")
+"""Heads that state probabilities; each has a temperature of its own."""
 
 
-def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outside),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if act else []))
+def features_of(classes: Classes) -> int:
+    """Length of the features that the phase network takes."""
+    return EMBEDDING + len(classes.tools) + len(classes.segmentation)
 
 
-class InvertedBottleneck(nn.Module):
-    """MobileNetV4's universal block: optional depthwise, expansion, optional depthwise, projection; residual if it fits."""
-
-    def __init__(self, inside: int, outside: int, start: int, middle: int, stride: int, expansion: float) -> None:
-        super().__init__()
-        wide = round(inside * expansion)
-        layers: list[nn.Module] = []
-        if start:
-            layers.append(_conv(inside, inside, start, 1 if middle else stride, inside, act=False))
-        layers.append(_conv(inside, wide, 1))
-        if middle:
-            layers.append(_conv(wide, wide, middle, stride, wide))
-        layers.append(_conv(wide, outside, 1, act=False))
-        self.layers = nn.Sequential(*layers)
-        self.residual = stride == 1 and inside == outside
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, inside, h, w) to (n, outside, h / stride, w / stride)."""
-        return x + self.layers(x) if self.residual else self.layers(x)
+FEATURES = features_of(SIMULATED)
 
 
-def _stage(inside: int, rows: list[tuple[int, int, int, int, float]]) -> nn.Sequential:
-    blocks = []
-    for outside, start, middle, stride, expansion in rows:
-        blocks.append(InvertedBottleneck(inside, outside, start, middle, stride, expansion))
-        inside = outside
-    return nn.Sequential(*blocks)
+def statistics_of(channels: tuple[int, int, int, int]) -> int:
+    """Length of the statistics that novelty is told by: of the three finer maps, colours, and doubt."""
+    return 2 * sum(channels[:3]) + 12 + 2
+
+
+STATISTICS = statistics_of((32, 64, 96, 128))
 
 
 class FrameNet(nn.Module):
-    """An image in, everything that one frame shows out; `forward` gives logits, `Deployed` what is exported."""
+    """An image in, everything that one frame shows out; `forward` gives logits, `Deployed` what is exported.
 
-    def __init__(self) -> None:
+    Args:
+        classes: what the heads tell apart.
+        encoder: one of `encoders.ENCODERS`, or a module that fits the adapter.
+
+    Raises:
+        InputError: there is no such encoder, or it does not fit.
+    """
+
+    def __init__(self, classes: Classes = SIMULATED, encoder: str | Encoder = DEFAULT_ENCODER) -> None:
         super().__init__()
-        self.stem = _conv(3, 32, 3, 2)
-        self.first = nn.Sequential(_conv(32, 32, 3, 2), _conv(32, 32, 1))
-        self.second = nn.Sequential(_conv(32, 96, 3, 2), _conv(96, 64, 1))
-        self.third = _stage(64, _UIB["third"])
-        self.fourth = _stage(96, _UIB["fourth"])
-        self.lateral = nn.ModuleList([nn.Conv2d(channels, 48, 1) for channels in (32, 64, 96, 128)])
-        self.smooth = nn.ModuleList([_conv(48, 48, 3, groups=48) for _ in range(3)])
-        self.head = nn.Sequential(_conv(48, 64, 3), _conv(64, 64, 3, groups=64), _conv(64, 64, 1))
-        self.segmentation = nn.Conv2d(64, len(CLASSES), 1)
-        self.tips = nn.Conv2d(64, len(TOOLS), 1)
-        self.pool = _conv(128, 320, 1)
+        self.classes = classes
+        self.encoder = make_encoder(encoder) if isinstance(encoder, str) else encoder
+        check_encoder(self.encoder)
+        channels = self.encoder.channels
+        self.lateral = nn.ModuleList([nn.Conv2d(inside, 48, 1) for inside in channels])
+        self.smooth = nn.ModuleList([conv(48, 48, 3, groups=48) for _ in range(3)])
+        self.head = nn.Sequential(conv(48, 64, 3), conv(64, 64, 3, groups=64), conv(64, 64, 1))
+        self.segmentation = nn.Conv2d(64, len(classes.segmentation), 1)
+        self.tips = nn.Conv2d(64, len(classes.tools), 1)
+        self.pool = conv(channels[3], 320, 1)
         self.embed = nn.Sequential(nn.Linear(320 + 64, 256), nn.ReLU(inplace=True), nn.Linear(256, EMBEDDING))
-        self.presence = nn.Linear(EMBEDDING, len(TOOLS))
-        self.quality = nn.Linear(EMBEDDING, len(QUALITIES))
+        self.presence = nn.Linear(EMBEDDING, len(classes.tools))
+        self.quality = nn.Linear(EMBEDDING, len(classes.qualities))
         self.in_body = nn.Linear(EMBEDDING, 1)
         # Teach the embedding what the phase network must know; neither head is exported.
-        self.phase = nn.Linear(EMBEDDING, len(PHASES))
+        self.phase = nn.Linear(EMBEDDING, len(classes.phases))
         self.state = nn.Linear(EMBEDDING, STATE)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(n, 3, 192, 320) normalised RGB to logits; `statistics` (n, `STATISTICS`) describes the picture for novelty."""
-        stem = self.stem(image)
-        c2 = self.first(stem)
-        c3 = self.second(c2)
-        c4 = self.third(c3)
-        c5 = self.fourth(c4)
+        """(n, 3, H, W) normalised RGB to logits; `statistics` (n, `statistics_of`) describes the picture for novelty."""
+        c2, c3, c4, c5 = self.encoder(image)
         x = self.lateral[3](c5)
         for k, skip in ((2, c4), (1, c3), (0, c2)):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest") + self.lateral[k](skip)
@@ -133,24 +109,35 @@ def _doubt(segmentation: Tensor) -> Tensor:
 
 
 class Deployed(nn.Module):
-    """What `frame.onnx` holds: probabilities, features, and the novelty distance in units of its calibrated limit.
+    """What `frame.onnx` holds: calibrated probabilities, features, and the novelty distance in units of its limit.
 
     Args:
         net: trained.
-        mean: (k, `STATISTICS`) of each kind of training picture (clean, disturbed).
-        whiten: (k, `STATISTICS`, `STATISTICS`) to uncorrelated unit directions of that kind.
+        mean: (k, `statistics_of`) of each kind of training picture (clean, disturbed).
+        whiten: (k, `statistics_of`, `statistics_of`) to uncorrelated unit directions of that kind.
         limit: (k,) the squared distance that counts as 1; novelty is the distance to the nearest kind.
+        temperatures: head -> what its logits are divided by; 1 where none is given. Features are as they were trained.
     """
 
-    def __init__(self, net: FrameNet, mean: Tensor, whiten: Tensor, limit: Tensor) -> None:
+    def __init__(
+        self,
+        net: FrameNet,
+        mean: Tensor,
+        whiten: Tensor,
+        limit: Tensor,
+        temperatures: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
+        for head in FRAME_HEADS:
+            value = 1.0 if temperatures is None else temperatures.get(head, 1.0)
+            self.register_buffer(f"temperature_{head}", torch.tensor(float(value)))
         self.net = net
         self.register_buffer("mean", mean)
         self.register_buffer("whiten", whiten)
         self.register_buffer("limit", limit)
 
     def novelty(self, statistics: Tensor) -> Tensor:
-        """(n, `STATISTICS`) to (n, 1)."""
+        """(n, `statistics_of`) to (n, 1)."""
         kinds = [
             ((statistics - self.mean[k]) @ self.whiten[k]).square().mean(1, keepdim=True) / self.limit[k]
             for k in range(self.mean.shape[0])
@@ -161,11 +148,11 @@ class Deployed(nn.Module):
         """Segmentation logits, presence, tips, quality, in_body, features, novelty; in this order."""
         out = self.net(image)
         return (
-            out["segmentation"],
-            torch.sigmoid(out["presence"]),
+            out["segmentation"] / self.temperature_segmentation,
+            torch.sigmoid(out["presence"] / self.temperature_presence),
             torch.sigmoid(out["tips"]),
-            torch.sigmoid(out["quality"]),
-            torch.sigmoid(out["in_body"]),
+            torch.sigmoid(out["quality"] / self.temperature_quality),
+            torch.sigmoid(out["in_body"] / self.temperature_in_body),
             out["features"],
             self.novelty(out["statistics"]),
         )

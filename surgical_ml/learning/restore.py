@@ -15,7 +15,9 @@ _ONLY_IN_TRAINING = ("phase.", "state.")
 
 
 @torch.no_grad()
-def restore_frame_net(path: Path, images: Tensor) -> FrameNet:
+def restore_frame_net(
+    path: Path, images: Tensor, net: FrameNet | None = None, *, anew: tuple[str, ...] = ()
+) -> FrameNet:
     """The trainable network of a `frame.onnx`; it computes what the file computes.
 
     Export folds each batch normalisation into its convolution. Here each gets back the mean and deviation that the
@@ -25,6 +27,8 @@ def restore_frame_net(path: Path, images: Tensor) -> FrameNet:
     Args:
         path: the exported network.
         images: (n, 3, H, W) float32, normalised; some dozens of the pictures that it will be trained on.
+        net: where to put the weights; None for a network of the shipped classes and encoder.
+        anew: parts of `net` that keep the weights they have: heads of other classes than the file's.
 
     Raises:
         InputError: the file is not an export of this network.
@@ -32,18 +36,23 @@ def restore_frame_net(path: Path, images: Tensor) -> FrameNet:
     stored = {
         one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in onnx.load(path).graph.initializer
     }
-    net = FrameNet().eval()
+    net = (net or FrameNet()).eval()
+
+    def of_file(name: str) -> Tensor | None:
+        # Encoders had no name of their own before there were several of them.
+        return stored.get(f"net.{name}", stored.get(f"net.{name.removeprefix('encoder.')}"))
+
     folded: dict[nn.Module, tuple[nn.Module, Tensor]] = {}
     for name, module in net.named_modules():
         if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
-            bias = stored.get(f"net.{name}.0.weight_bias")
+            bias = of_file(f"{name}.0.weight_bias")
             if bias is None:
                 raise InputError(path, f"a folded convolution net.{name}.0", "none")
             folded[module[0]] = (module[1], bias)
     for name, parameter in net.named_parameters():
-        if name.startswith(_ONLY_IN_TRAINING) or _of_batch_norm(net, name):
+        if name.startswith((*_ONLY_IN_TRAINING, *anew)) or _of_batch_norm(net, name):
             continue
-        value = stored.get(f"net.{name}")
+        value = of_file(name)
         if value is None or value.shape != parameter.shape:
             found = "none" if value is None else f"shape {tuple(value.shape)}"
             raise InputError(path, f"net.{name} of shape {tuple(parameter.shape)}", found)

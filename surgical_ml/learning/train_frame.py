@@ -1,23 +1,21 @@
-"""Trains the frame network on rendered frames: one loop, one loss for each head."""
+"""Trains the frame network on frames, rendered or real, and scores it."""
 
 import math
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
+from surgical_ml.learning.augment import augment, pipeline
 from surgical_ml.learning.frame_net import FrameNet
-from surgical_ml.learning.frames import Frames
-from surgical_ml.learning.restore import restore_frame_net
-from surgical_ml.simulation import CLASSES
+from surgical_ml.learning.frames import ANY_TOOL, NOT_A_TOOL, Frames, StoredFrames
+from surgical_ml.learning.loop import Place, Schedule, train
+from surgical_ml.learning.losses import frame_losses
+from surgical_ml.learning.run_folder import RunFolder
 
 MEAN, STD = (0.45, 0.30, 0.27), (0.25, 0.22, 0.20)
-_WEIGHT = torch.tensor([0.4, 1.5, 1.5, 1.5, 2.5, 1.5, 1.5, 1.5, 0.6, 0.8, 2.0, 2.5])
-"""Of each class in the loss: what is small or rare (vessels, scissors) would otherwise be left out."""
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -26,108 +24,89 @@ def normalise(image: Tensor) -> Tensor:
     return (image.permute(0, 3, 1, 2).float() / 255.0 - mean) / std
 
 
-def _batch(frames: Frames, rows: np.ndarray, rng: np.random.Generator | None) -> tuple[Tensor, dict[str, Tensor]]:
-    image = normalise(torch.from_numpy(frames.image[rows]))
-    mask, tips = torch.from_numpy(frames.mask[rows]).long(), torch.from_numpy(frames.tips[rows]).float() / 255.0
-    if rng is not None:
-        # Cameras differ in gain and colour; hands differ in side.
-        gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(rows), 3, 1, 1)).astype(np.float32))
-        image = image * gain + torch.from_numpy(rng.uniform(-0.15, 0.15, (len(rows), 3, 1, 1)).astype(np.float32))
-        flip = torch.from_numpy(rng.random(len(rows)) < 0.5)
-        image[flip], mask[flip], tips[flip] = image[flip].flip(3), mask[flip].flip(2), tips[flip].flip(3)
-    truth = {
-        name: torch.from_numpy(getattr(frames, name)[rows])
-        for name in ("presence", "quality", "in_body", "state", "phase")
-    }
-    return image, truth | {"mask": mask, "tips": tips}
+def tensors(frames: Frames) -> tuple[Tensor, dict[str, Tensor]]:
+    """Images as the network takes them, and every truth; tips in 0..1."""
+    truth = {name: torch.from_numpy(getattr(frames, name)) for name in Frames.__slots__ if name != "image"}
+    return normalise(torch.from_numpy(frames.image)), truth | {"tips": truth["tips"].float() / 255.0}
 
 
-def loss_of(out: dict[str, Tensor], truth: dict[str, Tensor]) -> Tensor:
-    """The sum over heads; heads of the inside count only for frames from inside the body."""
-    inside = truth["in_body"] > 0.5
-    heat = F.binary_cross_entropy_with_logits(out["tips"], truth["tips"], reduction="none")
-    loss = F.cross_entropy(out["segmentation"], truth["mask"], weight=_WEIGHT)
-    loss = loss + 8.0 * (heat * (1.0 + 30.0 * truth["tips"])).mean()
-    loss = loss + F.binary_cross_entropy_with_logits(out["presence"], truth["presence"])
-    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(out["quality"], (truth["quality"] > 0.3).float())
-    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(out["in_body"][:, 0], truth["in_body"])
-    loss = loss + 0.3 * F.cross_entropy(out["phase"][inside], truth["phase"][inside])
-    return loss + 0.5 * F.binary_cross_entropy_with_logits(out["state"][inside], truth["state"][inside])
+def rows_of_step(count: int, batch: int, step: int, seed: int) -> npt.NDArray[np.int64]:
+    """Which frames a step takes: every frame once before any comes again, in an order that the seed and the pass decide."""
+    a_pass = max(1, count // batch)
+    order = np.random.default_rng([seed, 22, step // a_pass]).permutation(count)
+    k = step % a_pass
+    return np.resize(order, max(count, batch))[k * batch : (k + 1) * batch]
 
 
 def train_frame(
-    data: Path,
-    out: Path,
+    data: StoredFrames,
+    net: FrameNet,
+    run: RunFolder,
+    schedule: Schedule,
+    place: Place,
     *,
-    start: Path | None = None,
-    epochs: float = 3.0,
     batch: int = 24,
-    seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> FrameNet:
-    """Train on `Frames` of a folder and save the weights to `out`.
+    """Train on frames of a folder, augmented.
 
     Args:
-        data: folder that `render_frames` wrote.
-        out: file for the weights.
-        start: a `frame.onnx` to continue from, at half the learning rate; None begins anew.
-        epochs, batch, seed: how often each frame is seen, how many at once, and the order.
-        say: told the loss every 50 steps.
+        data: what to learn from.
+        net: trained in place.
+        run, schedule, place, say: as in `loop.train`.
+        batch: frames a step, over all processes.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    frames = Frames.load(data)
-    net = (
-        FrameNet() if start is None else restore_frame_net(start, normalise(torch.from_numpy(frames.image[::97][:192])))
-    )
-    steps = int(epochs * len(frames.image) / batch)
-    rate = 2e-3 if start is None else 1e-3
-    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda k: min(1.0, (k + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * k / steps)))
-    )
-    net.train()
-    began, total = time.perf_counter(), 0.0
-    order: np.ndarray = np.empty(0, np.int64)
-    for step in range(steps):
-        if len(order) < batch:
-            order = rng.permutation(len(frames.image))
-        rows, order = np.sort(order[:batch]), order[batch:]
-        image, truth = _batch(frames, rows, rng)
-        loss = loss_of(net(image), truth)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        total += float(loss)
-        if step % 50 == 49:
-            say(f"step {step + 1}/{steps} loss {total / 50:.3f} {time.perf_counter() - began:.0f} s")
-            total = 0.0
-            torch.save(net.state_dict(), out)
-    torch.save(net.state_dict(), out)
-    return net.eval()
+    steps = pipeline()
+
+    def losses(module: nn.Module, step: int) -> dict[str, Tensor]:
+        mine = place.share(batch)
+        seeds = np.random.default_rng([schedule.seed, 23, step]).integers(1 << 31, size=batch)[mine]
+        frames = data.take(rows_of_step(len(data), batch, step, schedule.seed)[mine])
+        image, truth = tensors(augment(frames, seeds, net.classes.qualities, steps))
+        out = module(image.to(place.device))
+        return frame_losses(out, {name: value.to(place.device) for name, value in truth.items()}, net.classes)
+
+    train(net, losses, run, schedule, place, say)
+    return net.cpu().eval()
 
 
 @torch.inference_mode()
 def run_all(net: FrameNet, frames: Frames, names: tuple[str, ...], batch: int = 48) -> dict[str, Tensor]:
     """The named outputs for every frame, joined."""
     net.eval()
-    rows = np.array_split(np.arange(len(frames.image)), math.ceil(len(frames.image) / batch))
-    parts = [net(_batch(frames, part, None)[0]) for part in rows]
+    rows = np.array_split(np.arange(len(frames)), math.ceil(len(frames) / batch))
+    parts = [net(normalise(torch.from_numpy(frames.image[part]))) for part in rows]
     return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
 def score_frame(net: FrameNet, frames: Frames) -> dict[str, float]:
-    """Held-out scores: IoU a class over all frames, presence and in-body accuracy, single-frame phase accuracy."""
+    """Scores over what is known of the frames; NaN where nothing is.
+
+    `iou_<class>` over all cells whose class is known; `iou_instrument` of all tools as one, where it is known whether a
+    tool is there; accuracy of presence and of in-body; phase accuracy of single frames.
+    """
     out = run_all(net, frames, ("segmentation", "presence", "in_body", "phase"))
     guess, truth = out["segmentation"].argmax(1).numpy(), frames.mask
-    scores: dict[str, float] = {}
-    for k, name in enumerate(CLASSES):
-        union = np.count_nonzero((guess == k) | (truth == k))
-        scores[f"iou_{name}"] = float(np.count_nonzero((guess == k) & (truth == k)) / union) if union else float("nan")
-    scores["presence_accuracy"] = float(((out["presence"].numpy() > 0) == (frames.presence > 0.5)).mean())
-    scores["in_body_accuracy"] = float(((out["in_body"][:, 0].numpy() > 0) == (frames.in_body > 0.5)).mean())
-    inside = frames.in_body > 0.5
-    scores["phase_accuracy_single_frame"] = float((out["phase"].argmax(1).numpy() == frames.phase)[inside].mean())
+    named, tools = truth < NOT_A_TOOL, len(net.classes.tools)
+    scores = {
+        f"iou_{name}": _iou((guess == k) & named, (truth == k) & named)
+        for k, name in enumerate(net.classes.segmentation)
+    }
+    told = named | (truth == ANY_TOOL) | (truth == NOT_A_TOOL)
+    true_tool = (truth == ANY_TOOL) | (named & (truth >= 1) & (truth <= tools))
+    scores["iou_instrument"] = _iou((guess >= 1) & (guess <= tools) & told, true_tool)
+    present, inside = ~np.isnan(frames.presence), ~np.isnan(frames.in_body)
+    phase = (frames.phase >= 0) & ~(frames.in_body <= 0.5)
+    scores["presence_accuracy"] = _mean(((out["presence"].numpy() > 0) == (frames.presence > 0.5))[present])
+    scores["in_body_accuracy"] = _mean(((out["in_body"][:, 0].numpy() > 0) == (frames.in_body > 0.5))[inside])
+    scores["phase_accuracy_single_frame"] = _mean((out["phase"].argmax(1).numpy() == frames.phase)[phase])
     return scores
+
+
+def _iou(guess: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
+    union = np.count_nonzero(guess | truth)
+    return float(np.count_nonzero(guess & truth) / union) if union else float("nan")
+
+
+def _mean(right: npt.NDArray[np.bool_]) -> float:
+    return float(right.mean()) if right.size else float("nan")

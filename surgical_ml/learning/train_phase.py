@@ -1,20 +1,24 @@
 """Trains the phase network on whole synthetic cases, seen through the trained frame network at irregular moments."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from surgical_ml.errors import InputError
 from surgical_ml.learning.frame_net import FrameNet
 from surgical_ml.learning.frames import draw_size, sample
-from surgical_ml.learning.phase_net import HIDDEN, PhaseNet
+from surgical_ml.learning.loop import Place, Schedule, train
+from surgical_ml.learning.phase_net import PhaseNet
+from surgical_ml.learning.run_folder import WEIGHTS, RunFolder
 from surgical_ml.learning.train_frame import normalise
 from surgical_ml.simulation import DISTURBANCES, Renderer, plan_case, shuffle_tools
+
+_NOISE = 0.1
+"""Standard deviation of what is added to the features while training."""
 
 BOUNDARY_S = 3.0
 """A phase boundary counts as near within this time."""
@@ -33,7 +37,9 @@ class Sequence:
 
 
 @torch.inference_mode()
-def see_case(net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bool = True) -> Sequence:
+def see_case(
+    net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bool = True, look: str = "plain"
+) -> Sequence:
     """Render one case at `frames` irregular moments and keep what the frame network makes of them; only inside views."""
     rng = np.random.default_rng([seed, 12])
     plan = plan_case(
@@ -42,6 +48,7 @@ def see_case(net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bo
         deviation=str(rng.choice(["none", "tool-mismatch", "order"], p=[0.4, 0.3, 0.3])),
         disturbances=DISTURBANCES if disturbed and rng.random() < 0.5 else (),
         split="train" if split == "train" else "held-out",
+        look=look,
     )
     # Without these the phase is read off the tools alone, and a tool in the wrong phase passes for a change of phase.
     if split == "train" and rng.random() < 0.4:
@@ -71,37 +78,54 @@ def see_case(net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bo
     )
 
 
-def run_sequence(net: PhaseNet, batch: list[Sequence], skip: np.random.Generator | None) -> list[tuple[Tensor, ...]]:
-    """Step through sequences of equal length side by side; with `skip`, each dropped to a random subset first."""
-    state = torch.zeros(len(batch), HIDDEN)
-    last = [0.0] * len(batch)
-    out = []
+def run_sequence(net: PhaseNet, batch: list[Sequence]) -> tuple[Tensor, ...]:
+    """Step through sequences side by side, as many steps as the shortest has.
+
+    Returns:
+        Logits of phase, next phase, progress and boundary, each (cases, steps, values).
+    """
+    return Unrolled(net)(*_inputs(batch))
+
+
+def _inputs(batch: list[Sequence]) -> tuple[Tensor, Tensor]:
+    """Features (n, t, f) and the seconds since the step before, (n, t)."""
     length = min(len(one.t_s) for one in batch)
-    for k in range(length):
-        stamps = [float(one.t_s[k]) for one in batch]
-        dt = torch.tensor([[max(0.0, now - then)] for now, then in zip(stamps, last, strict=True)])
-        last = stamps
-        features = torch.stack([one.features[k] for one in batch])
-        if skip is not None:
-            features = features + 0.1 * torch.randn_like(features)
-        reset = torch.full((len(batch), 1), float(k == 0))
-        *heads, state = net(features, dt, reset, state)
-        out.append(tuple(heads))
-    return out
+    stamps = torch.stack([one.t_s[:length] for one in batch])
+    dt = torch.diff(stamps, dim=1, prepend=stamps[:, :1]).clamp_min(0.0)
+    return torch.stack([one.features[:length] for one in batch]), dt
 
 
-def _loss(out: list[tuple[Tensor, ...]], batch: list[Sequence]) -> Tensor:
-    phase, following, progress, boundary = (torch.stack([step[k] for step in out], 1) for k in range(4))
-    n = len(out)
-    loss = F.cross_entropy(
-        phase.flatten(0, 1), torch.stack([one.phase[:n] for one in batch]).flatten(), label_smoothing=0.02
-    )
-    loss = loss + 0.4 * F.cross_entropy(
-        following.flatten(0, 1), torch.stack([one.next_phase[:n] for one in batch]).flatten()
-    )
-    loss = loss + F.mse_loss(torch.sigmoid(progress[..., 0]), torch.stack([one.progress[:n] for one in batch]))
+class Unrolled(nn.Module):
+    """A phase network over whole sequences: (n, t, f) features and (n, t) dt to logits, each (n, t, values)."""
+
+    def __init__(self, net: PhaseNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, features: Tensor, dt: Tensor) -> tuple[Tensor, ...]:
+        """Phase, next phase, progress and boundary."""
+        out = []
+        state = features.new_zeros(len(features), self.net.width)
+        for k in range(features.shape[1]):
+            reset = features.new_full((len(features), 1), float(k == 0))
+            *heads, state = self.net(features[:, k], dt[:, k : k + 1], reset, state)
+            out.append(heads)
+        return tuple(torch.stack([step[k] for step in out], 1) for k in range(4))
+
+
+def phase_losses(out: tuple[Tensor, ...], batch: list[Sequence]) -> dict[str, Tensor]:
+    """A loss for each head; samples whose phase nobody knows (below 0) do not count."""
+    phase, following, progress, boundary = out
+    n = phase.shape[1]
+    known = torch.stack([one.phase[:n] for one in batch]).flatten()
+    after = torch.stack([one.next_phase[:n] for one in batch]).flatten()
     near = torch.stack([one.boundary[:n] for one in batch])
-    return loss + 0.2 * F.binary_cross_entropy_with_logits(boundary[..., 0], near)
+    return {
+        "phase": F.cross_entropy(phase.flatten(0, 1), known, label_smoothing=0.02, ignore_index=-1),
+        "next_phase": 0.4 * F.cross_entropy(following.flatten(0, 1), after, ignore_index=-1),
+        "progress": F.mse_loss(torch.sigmoid(progress[..., 0]), torch.stack([one.progress[:n] for one in batch])),
+        "boundary": 0.2 * F.binary_cross_entropy_with_logits(boundary[..., 0], near),
+    }
 
 
 def thin(one: Sequence, rng: np.random.Generator, length: int) -> Sequence:
@@ -126,32 +150,45 @@ def thin(one: Sequence, rng: np.random.Generator, length: int) -> Sequence:
 
 def train_phase(
     cases: list[Sequence],
-    out: Path,
+    net: PhaseNet,
+    run: RunFolder,
+    schedule: Schedule,
+    place: Place,
     *,
-    steps: int = 700,
     batch: int = 16,
     length: int = 70,
-    seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> PhaseNet:
-    """Train on whole cases and save the weights."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    """Train on whole cases.
+
+    Args:
+        cases: as the frame network sees them; those shorter than `length` are left out.
+        net: trained in place.
+        run, schedule, place, say: as in `loop.train`.
+        batch: sequences a step, over all processes. length: steps of each.
+
+    Raises:
+        InputError: no case is long enough.
+    """
     cases = [one for one in cases if len(one.t_s) >= length]
-    net = PhaseNet(cases[0].features.shape[1])
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)) + 0.01)
-    for step in range(steps):
-        chosen = [thin(cases[int(k)], rng, length) for k in rng.integers(len(cases), size=batch)]
-        loss = _loss(run_sequence(net, chosen, rng), chosen)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        if step % 50 == 49:
-            say(f"phase step {step + 1}/{steps} loss {loss.item():.3f}")
-    torch.save(net.state_dict(), out)
+    if not cases:
+        raise InputError("cases", f"at least one of {length} moments", "none")
+
+    def losses(module: nn.Module, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([schedule.seed, 21, step])
+        chosen = [thin(cases[int(k)], rng, length) for k in rng.integers(len(cases), size=batch)][place.share(batch)]
+        features, dt = _inputs(chosen)
+        features = features + _NOISE * torch.randn_like(features)
+        out = module(features.to(place.device), dt.to(place.device))
+        return phase_losses(tuple(one.float().cpu() for one in out), chosen)
+
+    train(Unrolled(net), losses, run, schedule, place, say)
+    return net.cpu().eval()
+
+
+def load_phase(net: PhaseNet, run: RunFolder) -> PhaseNet:
+    """Put the weights of a run that is over into a network of its kind."""
+    Unrolled(net).load_state_dict(torch.load(run.path / WEIGHTS, weights_only=True))
     return net.eval()
 
 
@@ -160,11 +197,10 @@ def score_phase(net: PhaseNet, cases: list[Sequence]) -> dict[str, float]:
     """Held-out scores over whole cases, a case at a time: mean and spread of frame accuracy, and of progress error."""
     accuracy, error = [], []
     for one in cases:
-        out = run_sequence(net, [one], None)
-        guess = torch.stack([step[0][0].argmax() for step in out])
-        progress = torch.stack([torch.sigmoid(step[2][0, 0]) for step in out])
-        accuracy.append(float((guess == one.phase[: len(out)]).float().mean()))
-        error.append(float((progress - one.progress[: len(out)]).abs().mean()))
+        phase, _, progress, _ = run_sequence(net, [one])
+        known = one.phase >= 0
+        accuracy.append(float((phase[0].argmax(1) == one.phase)[known].float().mean()))
+        error.append(float((torch.sigmoid(progress[0, :, 0]) - one.progress).abs().mean()))
     return {
         "phase_accuracy_mean": float(np.mean(accuracy)),
         "phase_accuracy_std": float(np.std(accuracy)),
