@@ -1,12 +1,15 @@
 """`surgical-ml simulate`: synthetic operations with their ground truth."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
+
+if TYPE_CHECKING:
+    from surgical_ml.simulation.plan import Look, Scene, Split
 
 
 def simulate(
@@ -18,7 +21,9 @@ def simulate(
     faults: Annotated[
         str,
         typer.Option(
-            help="What may spoil the picture: all, or a list of smoke,blood,blur,dark,overexposed,out_of_body."
+            help="What may spoil the picture: all, or a list of smoke,blood,blur,dark,overexposed,out_of_body; in the rich "
+            "look also fog,lens_dirt,droplets,motion_blur,interlacing,blocks,white_balance. What may happen to the "
+            "stream: stream, or a list of drops,freeze,black,duplicates,jitter."
         ),
     ] = "",
     seconds: Annotated[float, typer.Option(help="Expected length of each case, s; the phases vary it.")] = 300.0,
@@ -26,19 +31,40 @@ def simulate(
     fps: Annotated[int, typer.Option(help="Frames/s.")] = 25,
     masks: Annotated[bool, typer.Option(help="Write a label map for each frame.")] = True,
     workers: Annotated[int, typer.Option(help="Cases that are rendered at once, each on a core.")] = 1,
+    look: Annotated[str, typer.Option(help="plain, as the shipped networks know it, or rich, for transfer.")] = "plain",
+    scene: Annotated[
+        str, typer.Option(help="Behind the instruments of the rich look: operation, tissue or texture.")
+    ] = "operation",
+    split: Annotated[str, typer.Option(help="Family of shapes, lights and textures: train or held-out.")] = "held-out",
+    instrument_meshes: Annotated[
+        Path | None, typer.Option(help="Folder of STL files that take the place of most instruments; rich look.")
+    ] = None,
+    backgrounds: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to show behind the instruments; rich look.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write synthetic operations: video, masks, phases, tools, tips and what deviates.
 
-    Example: surgical-ml simulate data --cases 4 --seed 10 --deviations random --faults smoke,blood
+    Example: surgical-ml simulate data --cases 4 --seed 10 --deviations random --faults smoke,blood --look rich
     """
-    from surgical_ml.simulation import DISTURBANCES
+    from surgical_ml.simulation import DISTURBANCES, LOOKS, RICH_DISTURBANCES, SCENES, STREAM_FAULTS
     from surgical_ml.simulation import simulate as write
 
     width, _, height = size.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise InputError("size", "WIDTHxHEIGHT", size)
-    kinds = DISTURBANCES if faults == "all" else tuple(name for name in faults.split(",") if name)
+    for name, value, known in (
+        ("look", look, LOOKS),
+        ("scene", scene, SCENES),
+        ("split", split, ("train", "held-out")),
+    ):
+        if value not in known:
+            raise InputError(name, f"one of {list(known)}", value)
+    asked = [name for name in faults.split(",") if name]
+    stream = STREAM_FAULTS if "stream" in asked else tuple(name for name in asked if name in STREAM_FAULTS)
+    every = (*DISTURBANCES, *(RICH_DISTURBANCES if look == "rich" else ()))
+    spoils = tuple(name for name in asked if name not in ("all", "stream", *STREAM_FAULTS))
     with progress_bar(str(out), "frames", quiet=as_json) as update:
         folders = write(
             out,
@@ -46,12 +72,18 @@ def simulate(
             cases=cases,
             seed=seed,
             deviation=deviations,
-            disturbances=kinds,
+            disturbances=every if "all" in asked else spoils,
             size=(int(width), int(height)),
             fps=fps,
             duration_s=seconds,
             masks=masks,
             workers=workers,
+            look=cast("Look", look),
+            scene="images" if backgrounds is not None else cast("Scene", scene),
+            split=cast("Split", split),
+            stream=stream,
+            meshes=instrument_meshes,
+            backgrounds=backgrounds,
             progress=update,
         )
     if as_json:
