@@ -9,7 +9,7 @@ from surgical_ml.errors import InputError
 ENGINES = ("onnxruntime", "openvino", "torch", "tensorrt")
 
 
-def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) -> Engine:
+def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False, plan_key: str | None = None) -> Engine:
     """Load a network into the engine of that name; never into another one instead.
 
     Args:
@@ -17,12 +17,15 @@ def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) 
         path: the ONNX file; its tensors say the precision that it is computed in. TensorRT runs the plan beside it.
         threads: of one run on a CPU.
         bf16: compute in bfloat16 whatever the file says; OpenVINO only, on a processor that can.
+        plan_key: fingerprint of the key that must have signed the plan; TensorRT only.
 
     Raises:
         InputError: there is no such engine, it is not installed, or it cannot load the file.
     """
     if bf16 and name != "openvino":
         raise InputError("bf16", "the engine openvino", name)
+    if plan_key is not None and name != "tensorrt":
+        raise InputError("plan_key", "the engine tensorrt", name)
     if name == "openvino":
         from surgical_ml.engine.openvino import OpenVinoEngine
 
@@ -34,7 +37,7 @@ def open_engine(name: str, path: Path, *, threads: int = 2, bf16: bool = False) 
     if name == "tensorrt":
         from surgical_ml.engine.tensorrt import TensorRtEngine
 
-        return TensorRtEngine(path)
+        return TensorRtEngine(path, signer=plan_key)
     if name == "onnxruntime":
         from surgical_ml.engine.onnxruntime import OnnxRuntimeEngine
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from surgical_ml.engine.cuda import Cuda
 from surgical_ml.engine.manifest import InputSpec
@@ -32,7 +33,13 @@ _Tensor = Annotated[Any, "ITensor"]
 _CHANNELS = 1 << 1
 
 
-def build_plan(onnx: Path, progress: Callable[[int, int | None], None], *, fold: InputSpec | None = None) -> Path:
+def build_plan(
+    onnx: Path,
+    progress: Callable[[int, int | None], None],
+    *,
+    fold: InputSpec | None = None,
+    signing: Ed25519PrivateKey | None = None,
+) -> Path:
     """Build the plan of a network for this machine, and put it beside its file.
 
     Args:
@@ -42,6 +49,7 @@ def build_plan(onnx: Path, progress: Callable[[int, int | None], None], *, fold:
         fold: for a frame network: what its picture must look like. The plan then takes `image` (1, H, W, 3) uint8, in the
             order blue, green, red, and normalises it on the device; and it gives `labels` (1, 1, h, w) int32 and
             `probability` (1, 1, h, w) of `segmentation` as well. None leaves everything as it is in the file.
+        signing: signs the plan, so that the site can refuse any other.
 
     Raises:
         InputError: there is no driver, no GPU or no TensorRT; TensorRT cannot read the network or cannot build it.
@@ -56,7 +64,7 @@ def build_plan(onnx: Path, progress: Callable[[int, int | None], None], *, fold:
         raise InputError(onnx, "a GPU that builds a plan", str(error)) from error
     finally:
         cuda.close()
-    return write_plan(onnx, plan, key, folded=fold is not None)
+    return write_plan(onnx, plan, key, folded=fold is not None, signing=signing)
 
 
 class Steps:

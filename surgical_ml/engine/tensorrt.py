@@ -85,13 +85,15 @@ class TensorRtEngine:
 
     Args:
         path: the ONNX file, already checked against its manifest. Its plan lies beside it; none is ever built here.
+        signer: fingerprint of the key that must have signed the plan; None asks for no signature.
 
     Raises:
-        InputError: there is no plan, no driver, no device, or no TensorRT; or the plan was built for something else.
+        InputError: there is no plan, no driver, no device, or no TensorRT; or the plan was built for something else, has
+            changed, or was not signed by that key.
     """
 
-    def __init__(self, path: Path) -> None:
-        file = require_plan(path)
+    def __init__(self, path: Path, *, signer: str | None = None) -> None:
+        file = require_plan(path, signer)
         cuda = Cuda()
         with ExitStack() as made:
             made.callback(cuda.close)

@@ -329,8 +329,8 @@ class Call:
 
 # TensorRT, from here on.
 
-driver: Driver
-"""The one that is installed."""
+driver = Driver()
+"""The one that is installed; `install` replaces it."""
 
 
 class Severity(IntEnum):
@@ -837,7 +837,7 @@ module = SimpleNamespace(**OFFERED, __version__="10.16.1.11")
 
 def install(monkeypatch: pytest.MonkeyPatch, given: Driver | None = None, version: str = "10.16.1.11") -> Driver:
     """Put the double where the driver and the package are looked for."""
-    monkeypatch.setattr(sys.modules[__name__], "driver", given or Driver(), raising=False)
+    monkeypatch.setattr(sys.modules[__name__], "driver", given or Driver())
     module.__version__ = version
     Misuse.found.clear()
     monkeypatch.setattr(cuda, "_library", lambda: driver)

@@ -6,17 +6,17 @@ The double computes with ONNX Runtime and refuses what a GPU would answer with a
 import json
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import cv2
-import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tensorrt_behaviour import Behaviour, silent, some
 
-from surgical_ml.engine import EngineFault, InputSpec, Tensor, load_model, open_engine, tensorrt, warm_up
+from surgical_ml.cli.model_build import build
+from surgical_ml.engine import EngineFault, load_model, open_engine, tensorrt
 from surgical_ml.engine.plan_builder import Steps, build_plan
+from surgical_ml.engine.signature import fingerprint, make_key
 from surgical_ml.engine.tensorrt import TensorRtEngine
 from surgical_ml.errors import InputError
 
@@ -25,157 +25,53 @@ onnx = pytest.importorskip("onnx", reason=REASON)
 double = pytest.importorskip("tensorrt_double", reason=REASON)
 Driver, Misuse = double.Driver, double.Misuse
 
-
-def silent(done: int, total: int | None) -> None:
-    """Nobody watches."""
+NOTHING = {"memory": 0, "streams": 0, "graphs": 0, "contexts": 0}
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Driver:
     return double.install(monkeypatch)
 
 
-@pytest.fixture
-def networks(tmp_path: Path) -> dict[str, Path]:
-    """The shipped networks, where plans may be put beside them."""
-    model = load_model("cholecystectomy")
-    return {name: Path(shutil.copy(model.file(name), tmp_path)) for name in ("frame", "phase")}
-
-
-@pytest.fixture
-def phase(driver: Driver, networks: dict[str, Path]) -> Path:
-    """The phase network, with its plan."""
-    build_plan(networks["phase"], silent)
-    return networks["phase"]
-
-
-@pytest.fixture
-def engine(phase: Path) -> Iterator[TensorRtEngine]:
-    engine = TensorRtEngine(phase)
-    yield engine
-    engine.close()
-
-
-def some(engine: TensorRtEngine, seed: int = 1) -> dict[str, Tensor]:
-    rng = np.random.default_rng(seed)
-    return {spec.name: rng.random(spec.shape).astype(spec.dtype) for spec in engine.inputs}
+class TestOverTheDouble(Behaviour):
+    tolerance = 1e-4
 
 
 @pytest.mark.parametrize("version", ["10.16.1.11", "11.4.0.106"])
-@pytest.mark.parametrize("network", ["frame", "phase"])
-def test_a_plan_is_built_opened_and_gives_what_its_network_gives(
-    monkeypatch: pytest.MonkeyPatch, networks: dict[str, Path], network: str, version: str
+def test_either_version_runs_on_the_same_path_to_the_bit_and_gives_everything_back(
+    monkeypatch: pytest.MonkeyPatch, networks: dict[str, Path], version: str
 ) -> None:
-    driver = double.install(monkeypatch, version=version)
-    build_plan(networks[network], silent)
-    engine = open_engine("tensorrt", networks[network])
-    reference = open_engine("onnxruntime", networks[network], threads=1)
+    machine = double.install(monkeypatch, version=version)
+    build_plan(networks["phase"], silent)
+    engine = open_engine("tensorrt", networks["phase"])
+    reference = open_engine("onnxruntime", networks["phase"], threads=1)
     assert (engine.inputs, engine.outputs) == (reference.inputs, reference.outputs)
-    warm_up(engine, 1)
     for seed in range(3):
         given = some(engine, seed)
         ours, theirs = engine.run(given), reference.run(given)
         assert all((ours[name] == theirs[name]).all() for name in theirs)
-    assert driver.launches == 4
+    assert machine.launches == 3
     engine.close()
-    assert driver.left() == {"memory": 0, "streams": 0, "graphs": 0, "contexts": 0}
+    assert machine.left() == NOTHING
 
 
-def test_what_a_run_gave_is_not_changed_by_the_next(engine: TensorRtEngine) -> None:
-    first = engine.run(some(engine, 1))
-    kept = {name: value.copy() for name, value in first.items()}
-    engine.run(some(engine, 2))
-    assert all((first[name] == kept[name]).all() for name in first)
-
-
-def test_a_run_never_changes_its_inputs(engine: TensorRtEngine) -> None:
-    given = some(engine)
-    before = {name: value.tobytes() for name, value in given.items()}
-    engine.run(given)
-    assert {name: value.tobytes() for name, value in given.items()} == before
-
-
-def test_a_wrong_shape_is_refused_before_it_runs(engine: TensorRtEngine) -> None:
-    with pytest.raises(ValueError, match=r"input: state: expected \(1, 128\)"):
-        engine.run(some(engine) | {"state": np.zeros((1, 4), np.float32)})
-
-
-def test_another_thread_may_run_what_configure_opened(engine: TensorRtEngine) -> None:
-    given = some(engine)
-    found: list[dict[str, Tensor]] = []
-    worker = threading.Thread(target=lambda: found.append(engine.run(given)))
-    worker.start()
-    worker.join()
-    expected = engine.run(given)
-    assert all((found[0][name] == expected[name]).all() for name in expected)
-
-
-def test_a_bound_state_steps_as_a_state_that_is_handed_back(engine: TensorRtEngine, phase: Path) -> None:
-    reference = open_engine("onnxruntime", phase, threads=1)
-    engine.bind_state("state", "new_state")
-    assert "state" not in {spec.name for spec in engine.inputs}
-    assert "new_state" not in {spec.name for spec in engine.outputs}
-    state = np.zeros((1, 128), np.float32)
-    for seed in range(7):
-        given = some(engine, seed)
-        expected = reference.run(given | {"state": state})
-        state = expected.pop("new_state")
-        found = engine.run(given)
-        assert all((found[name] == expected[name]).all() for name in expected)
-        assert (engine.read_state() == state).all()
-
-
-def test_a_bound_state_can_be_put_back(engine: TensorRtEngine) -> None:
-    engine.bind_state("state", "new_state")
-    engine.run(some(engine, 1))
-    kept = engine.read_state()
-    expected = engine.run(some(engine, 2))
-    engine.write_state(kept)
-    again = engine.run(some(engine, 2))
-    assert all((again[name] == expected[name]).all() for name in expected)
-    with pytest.raises(ValueError, match=r"state: (new_)?state: expected"):
-        engine.write_state(kept[:, :4])
-
-
-@pytest.mark.parametrize(
-    "pair", [("dt", "new_state"), ("state", "phase"), ("new_state", "state"), ("state", "nothing")]
-)
-def test_only_an_input_and_an_output_alike_are_a_state(engine: TensorRtEngine, pair: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match="state: expected"):
-        engine.bind_state(*pair)
-
-
-def test_a_folded_plan_takes_the_picture_and_gives_labels(driver: Driver, networks: dict[str, Path]) -> None:
-    spec = load_model("cholecystectomy").manifest.input
-    build_plan(networks["frame"], silent, fold=spec)
-    folded = open_engine("tensorrt", networks["frame"])
-    assert [(one.name, one.shape, one.dtype) for one in folded.inputs] == [
-        ("image", (1, spec.height, spec.width, 3), "uint8")
-    ]
-    picture = np.random.default_rng(3).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
-    found = folded.run({"image": picture[None]})
-    expected = open_engine("onnxruntime", networks["frame"], threads=1).run({"image": normalised(picture, spec)})
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-4)
-    scores = found["segmentation"][0]
-    assert (found["labels"][0, 0] == scores.argmax(axis=0)).all()
-    peak = 1 / np.exp(scores - scores.max(axis=0)).sum(axis=0)
-    np.testing.assert_allclose(found["probability"][0, 0], peak, rtol=1e-4)
-    folded.close()
-
-
-def normalised(picture: Tensor, spec: InputSpec) -> Tensor:
-    red_first = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
-    return ((red_first - spec.mean) / spec.std).transpose(2, 0, 1)[None].astype(np.float32)
-
-
-def test_a_network_without_a_picture_cannot_be_folded(driver: Driver, networks: dict[str, Path]) -> None:
+def test_a_network_without_a_picture_cannot_be_folded(machine: Driver, networks: dict[str, Path]) -> None:
     with pytest.raises(InputError, match=r"phase\.onnx: expected input image, found only \['dt', "):
         build_plan(networks["phase"], silent, fold=load_model("cholecystectomy").manifest.input)
-    assert driver.contexts == 0
+    assert machine.contexts == 0
 
 
 # What does not fit is refused, with both values.
+
+
+def test_a_plan_of_another_network_is_refused_with_both_digests(phase: Path) -> None:
+    described = json.loads(phase.with_name("phase.plan.json").read_text())
+    model = onnx.load(phase)
+    model.doc_string = "not the one that was built from"
+    onnx.save(model, phase)
+    with pytest.raises(InputError, match=r"a plan for onnx [0-9a-f]{64}, found one for onnx ") as caught:
+        open_engine("tensorrt", phase)
+    assert described["key"]["onnx"] in caught.value.found
 
 
 @pytest.mark.parametrize(
@@ -195,17 +91,7 @@ def test_a_plan_for_another_machine_is_refused_with_both_values(
         open_engine("tensorrt", phase)
     assert caught.value.expected == f"a plan for {expected}"
     assert caught.value.found.startswith(f"one for {found}; build it anew: surgical-ml model build ")
-    assert other.left() == {"memory": 0, "streams": 0, "graphs": 0, "contexts": 0}
-
-
-def test_a_plan_of_another_network_is_refused_with_both_digests(phase: Path) -> None:
-    described = json.loads(phase.with_name("phase.plan.json").read_text())
-    model = onnx.load(phase)
-    model.doc_string = "not the one that was built from"
-    onnx.save(model, phase)
-    with pytest.raises(InputError, match=r"a plan for onnx [0-9a-f]{64}, found one for onnx ") as caught:
-        open_engine("tensorrt", phase)
-    assert described["key"]["onnx"] in caught.value.found
+    assert other.left() == NOTHING
 
 
 def test_every_difference_is_named_at_once(monkeypatch: pytest.MonkeyPatch, phase: Path) -> None:
@@ -220,13 +106,6 @@ def test_without_a_plan_the_command_that_builds_it_is_named(networks: dict[str, 
         open_engine("tensorrt", networks["frame"])
 
 
-def test_a_plan_that_changed_is_never_given_to_tensorrt(phase: Path) -> None:
-    plan = phase.with_name("phase.plan")
-    plan.write_bytes(plan.read_bytes()[:-1] + b"x")
-    with pytest.raises(InputError, match=r"phase\.plan: expected sha256 [0-9a-f]{64}, found sha256 "):
-        open_engine("tensorrt", phase)
-
-
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}'])
 def test_a_description_that_cannot_be_read_is_refused_by_name(phase: Path, text: str) -> None:
     phase.with_name("phase.plan.json").write_text(text)
@@ -235,12 +114,12 @@ def test_a_description_that_cannot_be_read_is_refused_by_name(phase: Path, text:
 
 
 def test_what_tensorrt_says_of_a_plan_that_it_does_not_take_is_passed_on(
-    monkeypatch: pytest.MonkeyPatch, driver: Driver, phase: Path
+    monkeypatch: pytest.MonkeyPatch, machine: Driver, phase: Path
 ) -> None:
     monkeypatch.setattr(double, "_head", lambda: b"from tomorrow")
     with pytest.raises(InputError, match=r"found the plan was made by another version; build it anew: surgical-ml"):
         open_engine("tensorrt", phase)
-    assert driver.left()["contexts"] == 0
+    assert machine.left()["contexts"] == 0
 
 
 def test_without_a_driver_it_is_one_sane_line(monkeypatch: pytest.MonkeyPatch, phase: Path) -> None:
@@ -256,9 +135,9 @@ def test_without_a_driver_it_is_one_sane_line(monkeypatch: pytest.MonkeyPatch, p
         build_plan(phase, silent)
 
 
-def test_a_driver_without_a_gpu_is_one_sane_line(monkeypatch: pytest.MonkeyPatch, driver: Driver, phase: Path) -> None:
-    monkeypatch.setattr(driver, "_cuInit", lambda flags: double.NO_DEVICE)
-    driver.__dict__.pop("cuInit", None)
+def test_a_driver_without_a_gpu_is_one_sane_line(monkeypatch: pytest.MonkeyPatch, machine: Driver, phase: Path) -> None:
+    monkeypatch.setattr(machine, "_cuInit", lambda flags: double.NO_DEVICE)
+    machine.__dict__.pop("cuInit", None)
     with pytest.raises(
         InputError, match=r"an NVIDIA GPU that CUDA can use, found 0 devices \(cuda: cuInit: .*NO_DEVICE"
     ):
@@ -277,7 +156,7 @@ def test_a_tensorrt_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch, 
         build_plan(phase, silent)
 
 
-def test_what_tensorrt_cannot_read_is_one_clear_line(driver: Driver, networks: dict[str, Path]) -> None:
+def test_what_tensorrt_cannot_read_is_one_clear_line(machine: Driver, networks: dict[str, Path]) -> None:
     model = onnx.load(networks["phase"])
     model.graph.node[0].op_type = "NoSuchOperator"
     onnx.save(model, networks["phase"])
@@ -288,7 +167,7 @@ def test_what_tensorrt_cannot_read_is_one_clear_line(driver: Driver, networks: d
     assert not networks["phase"].with_suffix(".plan").exists()
 
 
-def test_a_network_of_no_static_shape_is_refused_when_it_is_built(driver: Driver, networks: dict[str, Path]) -> None:
+def test_a_network_of_no_static_shape_is_refused_when_it_is_built(machine: Driver, networks: dict[str, Path]) -> None:
     loosen(networks["phase"])
     with pytest.raises(InputError, match=r"tensor features with a static shape, found \(-1, 131\)"):
         build_plan(networks["phase"], silent)
@@ -303,24 +182,75 @@ def loosen(path: Path) -> None:
 
 
 def test_a_device_that_fails_while_it_runs_is_a_fault(
-    monkeypatch: pytest.MonkeyPatch, driver: Driver, engine: TensorRtEngine
+    monkeypatch: pytest.MonkeyPatch, machine: Driver, engine: TensorRtEngine
 ) -> None:
-    monkeypatch.setattr(driver.cuGraphLaunch, "answer", lambda *_: double.INVALID_VALUE)
+    monkeypatch.setattr(machine.cuGraphLaunch, "answer", lambda *_: double.INVALID_VALUE)
     with pytest.raises(EngineFault, match=r"^cuda: cuGraphLaunch: CUDA_ERROR_INVALID_VALUE \(1\)$"):
         engine.run(some(engine))
+
+
+# Signed plans.
+
+
+@pytest.fixture
+def signed(machine: Driver, networks: dict[str, Path]) -> tuple[Path, str]:
+    """The phase network with a signed plan, and the fingerprint of its key."""
+    key = Ed25519PrivateKey.generate()
+    build_plan(networks["phase"], silent, signing=key)
+    return networks["phase"], fingerprint(key.public_key())
+
+
+def test_a_plan_of_another_signer_is_refused_with_both_fingerprints(signed: tuple[Path, str]) -> None:
+    path, key = signed
+    with pytest.raises(InputError) as caught:
+        open_engine("tensorrt", path, plan_key="0" * 64)
+    assert (caught.value.expected, caught.value.found) == (f"a signature by the key {'0' * 64}", f"one by {key}")
+
+
+def test_a_plan_without_a_signature_is_refused_where_one_is_asked_for(phase: Path) -> None:
+    with pytest.raises(InputError, match=r"phase\.plan\.json: expected a signature by the key f+, found none"):
+        open_engine("tensorrt", phase, plan_key="f" * 64)
+
+
+@pytest.mark.parametrize("field", ["sha256", "folded", "signature", "signer", "key"])
+def test_whatever_is_changed_in_a_signed_description_is_found(signed: tuple[Path, str], field: str) -> None:
+    path, key = signed
+    description = path.with_name("phase.plan.json")
+    values = json.loads(description.read_text())
+    other = {"folded": True, "key": values["key"] | {"driver": "another"}}
+    values[field] = other.get(field, "1" * len(str(values[field])))
+    description.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"phase\.plan\.json: expected a signature of it by the key"):
+        open_engine("tensorrt", path, plan_key=key)
+
+
+@pytest.mark.parametrize("field", ["signature", "signer"])
+def test_half_a_signature_is_none(signed: tuple[Path, str], field: str) -> None:
+    path, _ = signed
+    description = path.with_name("phase.plan.json")
+    values = json.loads(description.read_text())
+    del values[field]
+    description.write_text(json.dumps(values))
+    with pytest.raises(InputError, match="expected a signature of it by the key"):
+        open_engine("tensorrt", path)
+
+
+def test_only_tensorrt_has_plans_to_sign(networks: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="plan_key: expected the engine tensorrt, found onnxruntime"):
+        open_engine("onnxruntime", networks["phase"], plan_key="0" * 64)
 
 
 # Building.
 
 
-def test_a_build_says_how_far_it_is(driver: Driver, networks: dict[str, Path]) -> None:
+def test_a_build_says_how_far_it_is(machine: Driver, networks: dict[str, Path]) -> None:
     said: list[tuple[int, int | None]] = []
     build_plan(networks["phase"], lambda done, total: said.append((done, total)))
     assert said[-1] == (5, 5)
     assert [done for done, _ in said] == sorted(done for done, _ in said)
 
 
-def test_who_interrupts_a_build_stops_it_and_nothing_is_written(driver: Driver, networks: dict[str, Path]) -> None:
+def test_who_interrupts_a_build_stops_it_and_nothing_is_written(machine: Driver, networks: dict[str, Path]) -> None:
     def interrupt(done: int, total: int | None) -> None:
         if done > 1:
             raise KeyboardInterrupt
@@ -328,7 +258,7 @@ def test_who_interrupts_a_build_stops_it_and_nothing_is_written(driver: Driver, 
     with pytest.raises(KeyboardInterrupt):
         build_plan(networks["phase"], interrupt)
     assert not list(networks["phase"].parent.glob("phase.plan*"))
-    assert driver.contexts == 0
+    assert machine.contexts == 0
 
 
 def test_steps_of_a_phase_that_is_not_known_count_for_nothing() -> None:
@@ -342,7 +272,7 @@ def test_steps_of_a_phase_that_is_not_known_count_for_nothing() -> None:
 
 
 def test_what_was_measured_is_used_again_but_never_that_of_another_machine(
-    monkeypatch: pytest.MonkeyPatch, driver: Driver, networks: dict[str, Path]
+    monkeypatch: pytest.MonkeyPatch, machine: Driver, networks: dict[str, Path]
 ) -> None:
     build_plan(networks["phase"], silent)
     cache = networks["phase"].with_name("tensorrt.cache")
@@ -352,6 +282,46 @@ def test_what_was_measured_is_used_again_but_never_that_of_another_machine(
     double.install(monkeypatch, Driver(name="Other GPU"))
     build_plan(networks["phase"], silent)
     assert b"Other GPU" in cache.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A private copy of the shipped model."""
+    return Path(shutil.copytree(load_model("cholecystectomy").folder, tmp_path / "model"))
+
+
+def test_the_command_builds_the_frame_network_and_runs_it_once(
+    machine: Driver, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(str(folder))
+    assert capsys.readouterr().out == f"{folder / 'frame.plan'}: built, and runs\n"
+    assert machine.launches == 3
+    assert machine.left() == NOTHING
+    assert sorted(path.name for path in folder.glob("*.plan*")) == ["frame.plan", "frame.plan.json"]
+    assert load_model(folder).manifest.name == "cholecystectomy"
+
+
+def test_the_command_builds_what_is_asked_for_folded_and_signed(
+    machine: Driver, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = fingerprint(make_key(tmp_path / "site.key").public_key())
+    build(str(folder), network=["frame", "phase"], fold=True, key=tmp_path / "site.key", as_json=True)
+    plans = json.loads(capsys.readouterr().out)["plans"]
+    assert [Path(plan).name for plan in plans] == ["frame.plan", "phase.plan"]
+    for network, dtype in (("frame", "uint8"), ("phase", "float32")):
+        engine = open_engine("tensorrt", folder / f"{network}.onnx", plan_key=signer)
+        assert engine.inputs[0].dtype == dtype
+        engine.close()
+
+
+def test_the_command_that_a_refusal_names_builds_what_was_refused(machine: Driver, folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        open_engine("tensorrt", folder / "phase.onnx")
+    _, _, command = caught.value.expected.partition("built before by: ")
+    program, model, verb, given, *options = command.split()
+    assert (program, model, verb, given) == ("surgical-ml", "model", "build", str(folder))
+    build(given, **dict(zip(("engine", "network"), (options[1], [options[3]]), strict=True)))
+    open_engine("tensorrt", folder / "phase.onnx").close()
 
 
 # Planted misuses: a copy of the adapter with one mistake in it, which the double must find.
@@ -418,7 +388,7 @@ def test_the_double_finds_a_planted_misuse(monkeypatch: pytest.MonkeyPatch, phas
 
 
 def test_the_double_finds_a_planted_missing_shape(
-    monkeypatch: pytest.MonkeyPatch, driver: Driver, networks: dict[str, Path]
+    monkeypatch: pytest.MonkeyPatch, machine: Driver, networks: dict[str, Path]
 ) -> None:
     loosen(networks["phase"])
     monkeypatch.setattr("surgical_ml.engine.plan_builder._require_static", lambda *_: None)
