@@ -78,10 +78,13 @@ def motion_of_rotations(stamps_ns: Stamps, rotations: Floats) -> VideoMotion:
 
 
 def picture_motion(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
-    """How far (H, W) grey pictures are shifted against each other, in pixels, by phase correlation of their middles."""
-    height, width = first.shape
-    rows, columns = slice(height // 6, height - height // 6), slice(width // 6, width - width // 6)
-    one, other = (np.ascontiguousarray(picture[rows, columns], np.float32) for picture in (first, second))
+    """How far (H, W) grey pictures of 32 pixels or more are shifted against each other, in pixels, by phase correlation of their middles; to 0.3 px."""
+    middle = []
+    for size in first.shape:
+        # sides that the transform takes as they are: OpenCV pads others, and padding pulls the answer towards 0
+        side = max(size * 2 // 3 // 32 * 32, 32)
+        middle.append(slice((size - side) // 2, (size - side) // 2 + side))
+    one, other = (np.ascontiguousarray(picture[tuple(middle)], np.float32) for picture in (first, second))
     (x, y), _ = cv2.phaseCorrelate(one, other, cv2.createHanningWindow(one.shape[::-1], cv2.CV_32F))
     return math.hypot(x, y)
 

