@@ -89,16 +89,22 @@ def _rows(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     if not rows:
         raise InputError(path, "at least one sample", "none")
-    frames, values = [], []
     for k, row in enumerate(rows, first):
         if len(row) != columns + 1:
             expected = f"a frame number and {columns} values"
             raise InputError(f"{path}, line {k}", expected, f"{len(row)} fields")
         if not _FRAME.fullmatch(row[0].strip()):
             raise InputError(f"{path}, line {k}", "a frame number", repr(row[0][:40]))
-        frames.append(int(row[0]))
-        values.append([_number(text, f"{path}, line {k}") for text in row[1:]])
-    return np.array(frames, np.int64), np.array(values, np.float64)
+    try:
+        values = np.array([row[1:] for row in rows], np.float64)
+    except ValueError:
+        values = np.full((1, 1), math.nan)
+    if not np.isfinite(values).all():
+        # Only a file that is to be refused is looked through number by number.
+        values = np.array(
+            [[_number(text, f"{path}, line {k}") for text in row[1:]] for k, row in enumerate(rows, first)]
+        )
+    return np.array([int(row[0]) for row in rows], np.int64), values
 
 
 def _number(text: str, where: str) -> float:
