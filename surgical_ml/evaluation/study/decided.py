@@ -99,10 +99,11 @@ def read_decided(folder: Path, *, realtime: bool = False) -> DecidedCase:
     summary = read_summary(folder)
     rows = _Rows(summary)
     path = folder / DECISIONS
+    name = str(path)
     with path.open("rb") as file:
         at_byte = 0
         for number, line in enumerate(file, 1):
-            where = f"{path}: line {number}"
+            where = f"{name}: line {number}"
             try:
                 rows.take(from_json(line), at_byte, where)
             except InputError:

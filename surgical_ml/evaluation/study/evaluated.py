@@ -1,12 +1,18 @@
 """The cases of a study: what was decided beside what is true, all by one model at one rate."""
 
-from collections.abc import Callable, Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.case_files import DECISIONS
 from surgical_ml.evaluation.external import vocabulary_of
 from surgical_ml.evaluation.metrics import LabelledCase
 from surgical_ml.evaluation.study.decided import DecidedCase, Ids, read_decided
@@ -14,6 +20,9 @@ from surgical_ml.evaluation.study.truth import CaseTruth, is_any_known, read_tru
 from surgical_ml.labels import natural
 
 CASES = "cases"
+LARGE_BYTES = 1 << 27
+"""Of decisions, from which on it pays to begin a process for each core."""
+
 _ASIDE = ".partial"
 
 
@@ -78,16 +87,41 @@ def read_cases(
     if not folders:
         raise InputError(out / CASES, "evaluated cases", "none" if (out / CASES).is_dir() else "no folder")
     cases: list[EvaluatedCase] = []
-    for done, folder in enumerate(folders, 1):
-        decided = read_decided(folder, realtime=realtime)
-        vocabulary = vocabulary_of(decided.summary.protocol.name, decided.summary.phases)
-        cases.append(EvaluatedCase(decided, read_truth(labels, decided, vocabulary)))
-        _check_same(cases[0].decided, decided)
-        progress(done, len(folders))
+    for case in _read(folders, labels, realtime):
+        cases.append(case)
+        _check_same(cases[0].decided, case.decided)
+        progress(len(cases), len(folders))
     if labels is not None and not any(is_any_known(case.truth) for case in cases):
         raise InputError(labels, f"the truth of {cases[0].name} or another of {len(cases)} cases", "none")
     _check_rate(with_phases(cases), realtime=realtime)
     return cases
+
+
+def _read(folders: list[Path], labels: Path | None, realtime: bool) -> Iterator[EvaluatedCase]:
+    """Each case, in order; large ones on every core, since reading their lines is what takes time."""
+    read = partial(_read_case, labels=labels, realtime=realtime)
+    large = (
+        sum((folder / DECISIONS).stat().st_size for folder in folders if (folder / DECISIONS).is_file()) > LARGE_BYTES
+    )
+    workers = min(len(os.sched_getaffinity(0)), len(folders)) if large else 1
+    if workers == 1:
+        yield from map(read, folders)
+        return
+    # A forked copy of a process in which OpenCV has threads waits for them for ever.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(read, folders)
+        except BrokenProcessPool as error:
+            found = "one that was killed: is there too little memory?"
+            raise InputError(folders[0].parent, "processes that read the cases", found) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_case(folder: Path, labels: Path | None, realtime: bool) -> EvaluatedCase:
+    decided = read_decided(folder, realtime=realtime)
+    vocabulary = vocabulary_of(decided.summary.protocol.name, decided.summary.phases)
+    return EvaluatedCase(decided, read_truth(labels, decided, vocabulary))
 
 
 def with_phases(cases: Sequence[EvaluatedCase]) -> list[EvaluatedCase]:
