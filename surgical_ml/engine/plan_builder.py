@@ -117,7 +117,10 @@ def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: Inp
     lines: list[str] = []
     weights: list[Tensor] = []
     log = open_log(trt, lines)
-    builder = trt.Builder(log)
+    try:
+        builder = trt.Builder(log)
+    except TypeError as error:
+        raise InputError(onnx, f"a builder of TensorRT {trt.__version__}", _last(lines) or str(error)) from error
     # In 11 every network is strongly typed, and the flag is kept for those who still ask for it, as 10 needs.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
@@ -140,10 +143,14 @@ def _build(trt: Module, onnx: Path, network_file: bytes, steps: Steps, fold: Inp
     if steps.stopped_by is not None:
         raise steps.stopped_by
     if plan is None:
-        found = lines[-1] if lines else "no reason was logged"
+        found = _last(lines) or "no reason was logged"
         raise InputError(onnx, f"a network that TensorRT {trt.__version__} can build", found)
     write_whole(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
+
+
+def _last(lines: list[str]) -> str:
+    return lines[-1] if lines else ""
 
 
 def _require_static(onnx: Path, network: _Network) -> None:
@@ -196,13 +203,13 @@ def _fold_picture(trt: Module, onnx: Path, network: _Network, spec: InputSpec) -
     planes = network.add_shuffle(numbers.get_output(0))
     planes.first_transpose = trt.Permutation([0, 3, 1, 2])
     red_first = np.array([2, 1, 0], np.int32)
-    order = network.add_constant((3,), red_first)
+    order = network.add_constant((3,), trt.Weights(red_first))
     ordered = network.add_gather(planes.get_output(0), order.get_output(0), 1)
     gain = np.array([1 / (255 * std) for std in spec.std], np.float32)
     bias = np.array([-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], np.float32)
-    gains = network.add_constant((1, 3, 1, 1), gain)
+    gains = network.add_constant((1, 3, 1, 1), trt.Weights(gain))
     scaled = network.add_elementwise(ordered.get_output(0), gains.get_output(0), trt.ElementWiseOperation.PROD)
-    biases = network.add_constant((1, 3, 1, 1), bias)
+    biases = network.add_constant((1, 3, 1, 1), trt.Weights(bias))
     normal = network.add_elementwise(scaled.get_output(0), biases.get_output(0), trt.ElementWiseOperation.SUM)
     for layer, index in readers:
         layer.set_input(index, normal.get_output(0))

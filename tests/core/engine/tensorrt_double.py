@@ -387,6 +387,13 @@ class Permutation:
         self._order = [int(axis) for axis in arg0]
 
 
+class Weights:
+    """Points at an array, and keeps it alive no more than TensorRT does."""
+
+    def __init__(self, a) -> None:
+        self._alive = weakref.ref(a)
+
+
 class IHostMemory:
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -508,13 +515,13 @@ class INetworkDefinition:
         self._outputs.append(tensor)
 
     def add_constant(self, shape, weights):
-        if weights.size != np.prod(shape):
+        array = weights._alive()
+        if array is None or array.size != np.prod(shape):
             raise Misuse("a constant of another size")
-        alive = weakref.ref(weights)
-        tensor = self._made(_TYPES[onnx.helper.np_dtype_to_tensor_dtype(weights.dtype)], tuple(shape))
+        tensor = self._made(_TYPES[onnx.helper.np_dtype_to_tensor_dtype(array.dtype)], tuple(shape))
 
         def value() -> np.ndarray:
-            array = alive()
+            array = weights._alive()
             if array is None:
                 raise Misuse("weights are gone before the network was built")
             return array.reshape(shape)
@@ -827,7 +834,17 @@ OFFERED = {
     kind.__name__: kind
     for kind in (
         *(ILogger, IProgressMonitor, DataType, NetworkDefinitionCreationFlag, MemoryPoolType, BuilderFlag),
-        *(ElementWiseOperation, TopKOperation, TensorIOMode, Permutation, IHostMemory, ITensor, ILayer, IShuffleLayer),
+        *(
+            ElementWiseOperation,
+            TopKOperation,
+            TensorIOMode,
+            Permutation,
+            Weights,
+            IHostMemory,
+            ITensor,
+            ILayer,
+            IShuffleLayer,
+        ),
         *(ISoftMaxLayer, INetworkDefinition, ParserError, OnnxParser, ITimingCache, IBuilderConfig, Builder, Runtime),
         *(ICudaEngine, IExecutionContext),
     )

@@ -68,6 +68,7 @@ class Bindings:
     version: str
     names: frozenset[str]
     classes: dict[str, Any]
+    stubs: Path
 
     def member(self, owner: str, name: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.classes[owner]["members"].get(name)
@@ -84,16 +85,22 @@ class Bindings:
 
 def load(folder: Path, stubs: Path) -> Bindings:
     """Import the bindings of a folder in a process of their own, and ask them."""
+    found = json.loads(run(_DUMP, folder, stubs))
+    return Bindings(found["version"], frozenset(found["names"]), found["classes"], stubs)
+
+
+def run(code: str, folder: Path, stubs: Path) -> str:
+    """What Python says that finds the bindings of a folder, over the libraries with nothing in them."""
+    path = os.pathsep.join([str(folder), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-c", _DUMP],
-        env=dict(os.environ, PYTHONPATH=str(folder), LD_LIBRARY_PATH=str(stubs)),
+        [sys.executable, "-c", code],
+        env=dict(os.environ, PYTHONPATH=path, LD_LIBRARY_PATH=str(stubs)),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    return Bindings(found["version"], frozenset(found["names"]), found["classes"])
+    return done.stdout
 
 
 def make_stubs(folder: Path, major: int) -> Path:

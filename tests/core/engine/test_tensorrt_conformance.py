@@ -4,13 +4,14 @@ Interface-tested against the real bindings, not run on TensorRT: that needs a GP
 """
 
 import inspect
+import json
 import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tensorrt_names import Bindings, Check, load, make_stubs
+from tensorrt_names import Bindings, Check, load, make_stubs, run
 
 from surgical_ml.engine import plan_builder, tensorrt
 
@@ -63,6 +64,53 @@ def test_no_object_of_tensorrt_is_lost_on_the_way(bindings: dict[str, Bindings],
     check = Check(bindings[major]).run(SOURCES)
     assert check.lost(SOURCES, OURS) == set()
     assert len(check.followed) > 70
+
+
+IN_THE_REAL_ONE = """
+import json, sys
+import numpy as np
+import tensorrt_bindings as trt
+sys.modules["tensorrt"] = trt
+from surgical_ml.engine.plan_builder import Steps, _monitor
+from surgical_ml.engine.tensorrt import DTYPES, load_tensorrt, open_log
+
+assert load_tensorrt() is trt
+lines, said = [], []
+log = open_log(trt, lines)
+log.log(trt.ILogger.Severity.ERROR, "two\\nlines")
+log.log(trt.ILogger.Severity.WARNING, "not kept")
+monitor = _monitor(trt, Steps(lambda done, total: said.append((done, total))))
+monitor.phase_start("a", None, 2)
+going = monitor.step_complete("a", 0)
+monitor.phase_finish("a")
+try:
+    trt.Builder(log)
+    refused = ""
+except TypeError as error:
+    refused = str(error)
+print(json.dumps({
+    "lines": lines, "said": said, "going": going, "refused": refused,
+    "strong": int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED),
+    "weights": [trt.Weights(np.array([2, 1, 0], kind)).dtype.name for kind in (np.int32, np.float32)],
+    "dtypes": sorted(name for name in DTYPES if not hasattr(trt.DataType, name)),
+    "shape": list(trt.Dims((1, 3, 4))),
+}))
+"""
+
+
+@pytest.mark.parametrize("major", VERSIONS)
+def test_what_needs_no_gpu_runs_in_the_real_bindings(bindings: dict[str, Bindings], major: str) -> None:
+    answer = json.loads(run(IN_THE_REAL_ONE, FOLDER / major, bindings[major].stubs))
+    assert answer == {
+        "lines": ["two lines"],
+        "said": [[0, 2], [1, 2], [2, 2]],
+        "going": True,
+        "refused": "pybind11::init(): factory function returned nullptr",
+        "strong": {"10": 1, "11": 0}[major],
+        "weights": ["INT32", "FLOAT"],
+        "dtypes": [],
+        "shape": [1, 3, 4],
+    }
 
 
 TF32 = "config.clear_flag(trt.BuilderFlag.TF32)"

@@ -167,6 +167,18 @@ def test_what_tensorrt_cannot_read_is_one_clear_line(machine: Driver, networks: 
     assert not networks["phase"].with_suffix(".plan").exists()
 
 
+def test_a_builder_that_is_not_made_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, machine: Driver, networks: dict[str, Path]
+) -> None:
+    def nothing(logger: object) -> None:
+        raise TypeError("factory function returned nullptr")
+
+    monkeypatch.setattr(double.module, "Builder", nothing)
+    with pytest.raises(InputError, match=r"expected a builder of TensorRT .*, found factory function returned nullptr"):
+        build_plan(networks["phase"], silent)
+    assert machine.left() == NOTHING
+
+
 def test_a_network_of_no_static_shape_is_refused_when_it_is_built(machine: Driver, networks: dict[str, Path]) -> None:
     loosen(networks["phase"])
     with pytest.raises(InputError, match=r"tensor features with a static shape, found \(-1, 131\)"):
