@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,13 +40,11 @@ def frame(
 
     Example: surgical-ml learn frame dataset --out runs/frame --start cholecystectomy
     """
-    _need_torch()
-    from surgical_ml.learning.own import FrameOptions, learn_frame
-
-    options = FrameOptions(steps=steps, batch=batch, a_case=frames, encoder=encoder, seed=seed)
+    own = _learning()
+    options = own.FrameOptions(steps=steps, batch=batch, a_case=frames, encoder=encoder, seed=seed)
     with progress_bar(str(data), "cases", quiet=as_json) as update:
         told = (lambda _: None) if as_json else say
-        scores = learn_frame(data, out, options, start=start, resume=resume, say=told, progress=update)
+        scores = own.learn_frame(data, out, options, start=start, resume=resume, say=told, progress=update)
     _report(scores, out, as_json)
 
 
@@ -68,21 +66,22 @@ def phase(
 
     Example: surgical-ml learn phase dataset --out runs/phase --start runs/frame --name hospital/1
     """
-    _need_torch()
-    from surgical_ml.learning.own import PhaseOptions, learn_phase
-
-    options = PhaseOptions(steps=steps, moments=moments, length=length, core=core, name=name, seed=seed)
+    own = _learning()
+    options = own.PhaseOptions(steps=steps, moments=moments, length=length, core=core, name=name, seed=seed)
     with progress_bar(str(data), "cases", quiet=as_json) as update:
         told = (lambda _: None) if as_json else say
-        scores = learn_phase(data, out, options, start=start, resume=resume, say=told, progress=update)
+        scores = own.learn_phase(data, out, options, start=start, resume=resume, say=told, progress=update)
     _report(scores, out, as_json)
 
 
-def _need_torch() -> None:
+def _learning() -> Any:
+    """The room that trains; by name, because types are checked in rooms without torch only."""
+    from importlib import import_module
     from importlib.util import find_spec
 
     if find_spec("torch") is None or find_spec("albumentations") is None:
         raise InputError("training", "torch and albumentations: pip install 'surgical_ml[train]'", "not installed")
+    return import_module("surgical_ml.learning.own")
 
 
 def _report(scores: Mapping[str, float], out: Path, as_json: bool) -> None:
