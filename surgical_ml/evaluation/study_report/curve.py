@@ -60,7 +60,7 @@ def operating_curve(points: Sequence[CurvePoint]) -> list[Element]:
 def _drawn(families: dict[str, list[CurvePoint]]) -> Element:
     most = max(float(one.false_per_hour) for group in families.values() for one in group)
     x = Axis(0, round_up(most), 62, _WIDTH - 24, "false advisories per hour of cases without a deviation")
-    y = Axis(0, 1, _HEIGHT - 48, 18, "sensitivity: share of deviations announced")
+    y = Axis(0, 1, _HEIGHT - 48, 38, "sensitivity: share of deviations announced")
     shapes = [*frame(x, y)]
     taken: list[tuple[float, float]] = []
     for name, group in families.items():
@@ -72,12 +72,12 @@ def _drawn(families: dict[str, list[CurvePoint]]) -> Element:
             shapes.append(tag("g", tag("title", one.what), _dot(px, py, name)))
             words = one.what.removeprefix("held for ").removeprefix("announced with ")
             side = px > _WIDTH * 0.7
-            spot = (px, py - 11 if name == "held" else py + 24)
+            spot = (px, py - 13 if name == "held" else py + 24)
             # What would be written over something else is left to the table below.
             if all(abs(spot[0] - a) > len(words) * 6.5 or abs(spot[1] - b) > 12 for a, b in taken):
                 taken.append(spot)
                 class_ = "label small halo" if side else "small halo"
-                shapes.append(tag("text", words, x=spot[0] + (6 if side else -4), y=spot[1], class_=class_))
+                shapes.append(tag("text", words, x=spot[0] + (-2 if side else 8), y=spot[1], class_=class_))
     label = "Sensitivity over false advisories per hour"
     return drawing(_WIDTH, _HEIGHT, label, *shapes, wide=True)
 

@@ -45,7 +45,8 @@ def _notes(study: StudyShape) -> list[Element]:
     """What the study says of its own numbers comes first; a number that is read without it is misread."""
     if not study.notes:
         return []
-    return [tag("ul", *(tag("li", note) for note in study.notes), class_="notes")]
+    first = sorted(study.notes, key=lambda note: "synthetic" not in note)
+    return [tag("ul", *(tag("li", note) for note in first), class_="notes")]
 
 
 def _gate(study: StudyShape) -> Element:

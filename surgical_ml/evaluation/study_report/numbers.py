@@ -25,7 +25,10 @@ def number(value: Number | None, digits: int = 1) -> str:
 def bounds(interval: IntervalShape, digits: int = 1) -> str:
     """The interval alone, as `84.8 to 87.6`; `no interval` where there is none."""
     low, high = number(interval.low, digits), number(interval.high, digits)
-    return "no interval" if NONE in (low, high) else f"{low} to {high}"
+    if NONE in (low, high):
+        return "no interval"
+    # An interval without width says how few cases there are, not how sure the number is.
+    return f"{low} to {high}, all draws alike" if interval.low == interval.high else f"{low} to {high}"
 
 
 def cell(value: Number | None, digits: int = 1) -> Element:

@@ -204,12 +204,11 @@ def _whisker(one: IntervalShape, axis: Axis) -> Element:
 def _ranking(ranking: Sequence[RankShape], flips: Sequence[str]) -> list[Element]:
     if not ranking:
         return [tag("p", "There is nothing to rank: only one predictor was scored.", class_="absent")]
-    names = list(ranking[0].values)
-    rows = []
-    for one in ranking:
-        usual = one.ranks.get(names[0])
-        cells = [_placed(one, name, moved=one.ranks.get(name) != usual) for name in names]
-        rows.append(row(one.predictor, *cells))
+    usually = [(one, next(iter(one.ranks.values()), None)) for one in ranking]
+    rows = [
+        row(_capital(name), *(_placed(one, name, moved=one.ranks.get(name) != usual) for one, usual in usually))
+        for name in ranking[0].values
+    ]
     said: list[Element] = (
         [
             tag("p", tag("strong", "The conclusion depends on the convention:")),
@@ -218,16 +217,20 @@ def _ranking(ranking: Sequence[RankShape], flips: Sequence[str]) -> list[Element
         if flips
         else [tag("p", tag("strong", "The order of the predictors is the same by every convention."))]
     )
-    caption = f"Percent, and the place among the {len(ranking)} predictors; underlined where it is not that of the first column"
+    caption = (
+        f"Percent, and the place among the {len(ranking)} predictors; underlined where it is not that of the first row"
+    )
     return [
         tag("h3", "Who is ahead, by which convention"),
         *said,
-        table(caption, ("Predictor", *(_capital(name) for name in names)), [rows]),
+        table(caption, ("Convention and measure", *(one.predictor for one in ranking)), [rows]),
     ]
 
 
 def _capital(name: str) -> str:
-    return name[:1].upper() + name[1:]
+    """A measure as papers spell it."""
+    spelt = name.replace("jaccard", "Jaccard").replace("f1", "F1")
+    return spelt[:1].upper() + spelt[1:]
 
 
 def _placed(one: RankShape, name: str, *, moved: bool) -> Element:

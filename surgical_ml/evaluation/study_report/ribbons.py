@@ -142,7 +142,7 @@ def _bar(steps: Sequence[int | str | None], top: float, which: str, names: Seque
             yield from words_inside(start, end, top, _BAR, choices, f"small {on_phase(phase)}".strip())
         elif what is not None:
             yield tag("rect", tag("title", "Withheld: nothing was shown"), **box, fill="url(#hatching)")
-        else:
+        elif end - start > 2:
             box |= {"x": start + 0.5, "y": top + 0.5, "width": end - start - 1, "height": _BAR - 1}
             yield tag("rect", tag("title", f"{which}: no phase"), **box, fill="#ffffff", stroke=SILENT)
 

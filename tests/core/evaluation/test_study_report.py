@@ -3,6 +3,8 @@
 import base64
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,6 +124,16 @@ def test_a_study_that_was_written_and_read_again_gives_the_same_page(tmp_path):
     assert write_study_report(json.loads(json.dumps(made_study())), tmp_path).read_bytes() == first
 
 
+def test_the_page_on_how_to_read_it_explains_its_sections_by_their_names_and_in_their_order(tmp_path):
+    docs = Path(__file__).resolve().parents[3] / "docs"
+    text = (docs / "report.md").read_text("utf-8")
+    explained = re.findall(r"^\*\*(.+?)\.?\*\*", text, re.MULTILINE)
+    titles = [one.text for one in page_of(tmp_path).all("h2")]
+    assert explained == [one for one in titles if one != "Instruments, tips, masks, time and view"]
+    for link in re.findall(r"\]\((.+?)\)", text):
+        assert (docs / link).is_file()
+
+
 # --- the head ---------------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +152,22 @@ def test_what_the_study_notes_stands_before_any_result(tmp_path):
     head = page_of(tmp_path).all("header")[0]
     first = head.text.index("The cases are synthetic: no number here says how the module does on a patient.")
     assert first < head.text.index("Release gate") < head.text.index("94.2 %")
+
+
+def test_that_the_cases_are_synthetic_is_the_first_note_of_all(tmp_path):
+    notes = ["No latency.", "The cases are synthetic: no number here is about a patient.", "No masks."]
+    listed = page_of(tmp_path, notes=notes).all("ul", class_="notes")[0].all("li")
+    assert [one.text for one in listed] == [notes[1], notes[0], notes[2]]
+
+
+def test_an_interval_without_width_is_not_sold_as_certainty(tmp_path):
+    deviations = made_study()["deviations"]
+    deviations["sensitivity"] |= {"estimate": 1.0, "low": 1.0, "high": 1.0}
+    page = page_of(tmp_path, deviations=deviations)
+    assert "1.00 to 1.00, all draws alike" in page.all("header")[0].text
+    assert ["Sensitivity", "1.00 1.00 to 1.00, all draws alike"] in [
+        row[:2] for row in page.section("deviations").rows()
+    ]
 
 
 def test_a_blocked_gate_names_the_group_and_how_far_it_is_below(tmp_path):
@@ -184,6 +212,11 @@ def test_a_ranking_that_flips_is_told_in_words_and_marked(tmp_path):
     section = page_of(tmp_path).section("conventions")
     assert made_study()["ranking_flips"][0] in section.text
     assert [one.text for one in section.all("span", class_="below moved")] == ["place 2", "place 1"]
+    ranking, table = made_study()["ranking"], section.all("table")[-1].rows()
+    assert table[0] == ["Convention and measure", *(one["predictor"] for one in ranking)]
+    for (name, *cells), key in zip(table[1:], ranking[0]["values"], strict=True):
+        assert name.lower() == key
+        assert cells == [f"{one['values'][key]:.1f} place {one['ranks'][key]}" for one in ranking]
     steady = page_of(tmp_path, ranking_flips=[]).section("conventions")
     assert "The order of the predictors is the same by every convention." in steady.text
 
