@@ -23,6 +23,9 @@ class CaseConfig(BaseModel):
     schema_: Literal[1] = Field(1, alias="schema")
     procedure: str = Field("cholecystectomy", description="name of a shipped protocol, or path of a protocol file")
     model: str = Field("cholecystectomy", description="name[/version] of a shipped model, or path of its folder")
+    model_key: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="fingerprint of the key that must have signed the model"
+    )
     engine: str = Field("onnxruntime", description="runtime of the frame network; never replaced by another")
     bf16: bool = Field(
         False, description="let openvino compute in bfloat16: faster, less exact; needs a processor that has it"

@@ -222,7 +222,7 @@ class Assets:
             raise InputError(
                 str(config.calibration), "a calibration of the endoscope in use", "an example of the format"
             )
-        model = load_model(config.model)
+        model = load_model(config.model, key=config.model_key)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
         engines = [

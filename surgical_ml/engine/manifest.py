@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from surgical_ml.engine.signature import check_signature
 from surgical_ml.errors import InputError
 from surgical_ml.places import shared_folder
 
@@ -61,6 +62,8 @@ class Manifest(_Strict):
     thresholds: Thresholds
     files: dict[Literal["frame", "phase"], FileEntry]
     trained_on: str
+    precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="of the frame network, as its file has it")
+    parent: Digest | None = Field(None, description="digest of the model that this one was made from")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -88,21 +91,25 @@ class Model:
         return self.folder / self.manifest.files[network].path
 
 
-def load_model(name_or_folder: str | Path) -> Model:
+def load_model(name_or_folder: str | Path, *, key: str | None = None) -> Model:
     """Find a model and check every file of it against its digest.
 
     Args:
         name_or_folder: a folder with a `manifest.json`; or `name` or `name/version` below the shipped `models` folder,
             where a name alone means its highest version.
+        key: fingerprint of the key that must have signed it; None asks for no signature.
 
     Raises:
-        InputError: nothing is there, the manifest is not valid, or a file's digest differs (both are in the message).
+        InputError: nothing is there, the manifest is not valid, a file's digest differs (both are in the message), or the
+            model is not signed by that key.
     """
     folder = _find(name_or_folder)
     path = folder / "manifest.json"
     if not path.is_file():
         raise InputError(path, "a model manifest", "no file")
     raw = path.read_bytes()
+    if key is not None:
+        check_signature(folder, raw, key)
     try:
         manifest = Manifest.model_validate(json.loads(raw))
     except ValidationError as error:

@@ -16,6 +16,7 @@ ROS_SOURCE = "ros:"
 _CASE = {
     "procedure": "Protocol to follow: the name of a shipped one, or a protocol file.",
     "model": "Model to run: name[/version] of a shipped one, or a model folder.",
+    "model_key": "Fingerprint of the key that must have signed the model; empty asks for no signature.",
     "engine": "Runtime of the frame network; a missing one fails the transition and is never replaced by another.",
     "bf16": "Let openvino compute in bfloat16: faster and less exact; fails the transition where the processor cannot.",
     "threads": "Threads of one network run.",
@@ -81,7 +82,8 @@ def read(node: Node) -> Settings:
         return node.get_parameter(name).value
 
     case = {name: value(name) for name in _CASE}
-    case["calibration"] = case["calibration"] or None
+    for name in ("calibration", "model_key"):
+        case[name] = case[name] or None
     if not value("source"):
         raise InputError("parameter source", _NODE["source"][1], "nothing")
     if value("max_age_ms") <= 0:
