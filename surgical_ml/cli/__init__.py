@@ -17,6 +17,7 @@ from surgical_ml.cli.data import data
 from surgical_ml.cli.doctor import doctor
 from surgical_ml.cli.evaluate import evaluate
 from surgical_ml.cli.learn import learn
+from surgical_ml.cli.model import model
 from surgical_ml.cli.replay import replay
 from surgical_ml.cli.simulate import simulate
 from surgical_ml.errors import InputError
@@ -35,6 +36,7 @@ app.command(rich_help_panel=MAKE)(simulate)
 app.add_typer(learn, name="learn", rich_help_panel=MAKE)
 app.add_typer(audit, name="audit", rich_help_panel=CHECK)
 app.add_typer(data, name="data", rich_help_panel=CHECK)
+app.add_typer(model, name="model", rich_help_panel=CHECK)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=CHECK)
 app.add_typer(benchmark, name="benchmark", rich_help_panel=CHECK)
 app.command(rich_help_panel=CHECK)(doctor)

@@ -4,6 +4,7 @@ It runs the exported file itself, node by node, so that what is compared is one 
 On a GPU the whole network is captured once as a CUDA graph and then replayed; on a CPU it runs eagerly.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class TorchEngine:
     """
 
     def __init__(self, path: Path, *, threads: int = 2, device: str | None = None) -> None:
+        # Threads that wait busily would take the cores that decoding and ROS need; it must be said before torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             import onnx
             import torch
