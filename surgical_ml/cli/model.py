@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from surgical_ml.cli.model_build import build
-from surgical_ml.cli.model_build import build
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from surgical_ml.evaluation.agreement import Agreement, Side
 
 model = typer.Typer(no_args_is_help=True, help="Export, quantise, build, check and sign models; show their cards.")
-model.command("build")(build)
 model.command("build")(build)
 
 Given = Annotated[str, typer.Argument(metavar="MODEL", help="Shipped model by name or name/version, or model folder.")]
