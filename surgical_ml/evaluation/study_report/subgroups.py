@@ -74,7 +74,8 @@ def _block(block: SubgroupsShape, study: StudyShape, axis: Axis) -> Iterator[Ele
 def _group(one: GroupRow, block: SubgroupsShape, study: StudyShape, axis: Axis) -> Element:
     events = tag("td", "" if one.events is None else f"{one.events:,}", class_="number")
     cases = tag("td", f"{one.cases:,}", class_="number")
-    decisive = study.gate is not None and study.gate.worst == f"{block.by}: {one.group}"
+    gate = study.gate
+    decisive = gate is not None and defined(gate.drop) and gate.worst == f"{block.by}: {one.group}"
     name = tag("th", tag("strong", one.group) if decisive else one.group, scope="row")
     if decisive:
         name.append(tag("span", "decides the gate", class_="beside"))

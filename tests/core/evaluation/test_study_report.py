@@ -340,6 +340,13 @@ def test_a_group_that_is_too_small_has_no_number_and_is_called_insufficient(tmp_
     assert "decides the gate" in next(row for row in section.rows() if row[0].startswith("B"))[0]
 
 
+def test_a_group_that_nobody_can_judge_decides_nothing(tmp_path):
+    few = {"verdict": "insufficient", "worst": "smoke: present", "drop": "NaN", "largest_drop": 5.0}
+    section = page_of(tmp_path, gate=few | {"insufficient": ["smoke: present"]}).section("subgroups")
+    assert "present" in [row[0] for row in section.rows()]
+    assert "decides the gate" not in section.text
+
+
 def test_identity_has_every_digest_and_how_intervals_were_made(tmp_path):
     section = page_of(tmp_path).section("identity")
     rows = dict(section.rows())
