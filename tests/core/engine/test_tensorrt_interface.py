@@ -313,17 +313,20 @@ def test_the_command_builds_the_frame_network_and_runs_it_once(
     assert load_model(folder).manifest.name == "cholecystectomy"
 
 
-def test_the_command_builds_what_is_asked_for_folded_and_signed(
+def test_the_command_folds_and_signs_where_that_is_asked_for(
     machine: Driver, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     signer = fingerprint(make_key(tmp_path / "site.key").public_key())
-    build(str(folder), network=["frame", "phase"], fold=True, key=tmp_path / "site.key", as_json=True)
-    plans = json.loads(capsys.readouterr().out)["plans"]
-    assert [Path(plan).name for plan in plans] == ["frame.plan", "phase.plan"]
-    for network, dtype in (("frame", "uint8"), ("phase", "float32")):
-        engine = open_engine("tensorrt", folder / f"{network}.onnx", plan_key=signer)
-        assert engine.inputs[0].dtype == dtype
-        engine.close()
+    build(str(folder), fold=True, key=tmp_path / "site.key", as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"plan": str(folder / "frame.plan")}
+    engine = open_engine("tensorrt", folder / "frame.onnx", plan_key=signer)
+    assert engine.inputs[0].dtype == "uint8"
+    engine.close()
+
+
+def test_the_phase_network_has_nothing_to_fold(machine: Driver, folder: Path) -> None:
+    with pytest.raises(InputError, match="--fold: expected the network frame, which sees the picture, found phase"):
+        build(str(folder), network="phase", fold=True)
 
 
 def test_the_command_that_a_refusal_names_builds_what_was_refused(machine: Driver, folder: Path) -> None:
@@ -332,7 +335,8 @@ def test_the_command_that_a_refusal_names_builds_what_was_refused(machine: Drive
     _, _, command = caught.value.expected.partition("built before by: ")
     program, model, verb, given, *options = command.split()
     assert (program, model, verb, given) == ("surgical-ml", "model", "build", str(folder))
-    build(given, **dict(zip(("engine", "network"), (options[1], [options[3]]), strict=True)))
+    assert options == ["--engine", "tensorrt", "--network", "phase"]
+    build(given, engine="tensorrt", network="phase")
     open_engine("tensorrt", folder / "phase.onnx").close()
 
 
