@@ -78,7 +78,10 @@ def motion_of_rotations(stamps_ns: Stamps, rotations: Floats) -> VideoMotion:
 
 
 def picture_motion(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
-    """How far (H, W) grey pictures of 32 pixels or more are shifted against each other, in pixels, by phase correlation of their middles; to 0.3 px."""
+    """How far (H, W) grey pictures of 32 pixels or more are shifted against each other, in pixels, to about 0.3.
+
+    By phase correlation of their middles.
+    """
     middle = []
     for size in first.shape:
         # sides that the transform takes as they are: OpenCV pads others, and padding pulls the answer towards 0
