@@ -90,7 +90,7 @@ def test_a_picture_that_claims_more_pixels_than_anyone_has_is_refused(tmp_path):
     path = save(tmp_path / "mask.png", np.zeros((4, 4), np.uint8))
     header = b"IHDR" + struct.pack(">II", 1 << 16, 1 << 15) + path.read_bytes()[24:29]
     path.write_bytes(path.read_bytes()[:12] + header + struct.pack(">I", zlib.crc32(header)) + path.read_bytes()[33:])
-    with pytest.raises(InputError, match="expected a whole picture, found .* bytes that are none"):
+    with pytest.raises(InputError, match=r"expected a whole picture, found .* bytes that are none"):
         read_label_map(path)
 
 
