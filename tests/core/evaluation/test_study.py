@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import cv2
 import numpy as np
 import pytest
 from made_cases import decision, write_case
@@ -167,3 +168,115 @@ def test_the_same_model_is_not_inferior_to_itself(study):
     done = compare_studies(study.folder, study.folder, margin=0.1)
     assert done.passed
     assert all(one.comparison.difference.estimate == 0 for one in done.measures)
+
+
+def test_a_large_study_is_read_on_several_cores_with_the_same_result(study, made, monkeypatch):
+    monkeypatch.setattr("surgical_ml.evaluation.study.evaluated.LARGE_BYTES", 0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    told = []
+    values = write_study(*made, progress=lambda done, total: told.append((done, total))).values
+    assert values == study.values
+    assert told == [(k, 6) for k in range(1, 7)]
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """An evaluation of one case whose video is there: grey, with the number of the frame as its brightness."""
+    folder = tmp_path_factory.mktemp("pictured")
+    out, labels = made_evaluation(
+        folder, cases=1, announced=lambda k: False, deviation="tool-mismatch", errors=lambda k: 0.2
+    )
+    frames = json.loads((out / "cases" / "case00000" / "summary.json").read_text())["frames"]
+    writer = cv2.VideoWriter(str(folder / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (64, 48))
+    for k in range(frames):
+        writer.write(np.full((48, 64, 3), k, np.uint8))
+    writer.release()
+    data = {"folder": str(folder), "cases": [{"name": "case00000", "video": "a.mp4"}]}
+    (out / "run.json").write_text(json.dumps({"mode": "throughput", "data": data}))
+    return write_study(out, labels)
+
+
+def test_a_worst_moment_shows_its_own_frame_with_what_was_said_drawn_on_it(pictured):
+    assert {moment["why"].split(":")[0].split(" ")[0] for moment in pictured.values["worst"]} >= {"missed"}
+    for moment in pictured.values["worst"]:
+        picture = cv2.imread(str(pictured.folder / moment["image"]))
+        assert picture.shape == (480, 640, 3)
+        # words are drawn at the top; below them the frame is as it was
+        assert np.median(picture[240:]) == pytest.approx(moment["index"], abs=4)
+        assert picture[:200].max() > 230
+
+
+def test_a_moment_that_was_withheld_keeps_nothing_of_its_picture(pictured):
+    path = pictured.folder / "cases" / "case00000" / "decisions.jsonl"
+    before = path.read_text()
+    silent = {"withheld": "blurred", "validity": "WITHHELD", "state": "WITHHELD", "phase": None, "instruments": []}
+    path.write_text("".join(json.dumps(json.loads(line) | silent) + "\n" for line in before.splitlines()))
+    try:
+        study = write_study(pictured.folder, pictured.folder.parent / "labels")
+    finally:
+        path.write_text(before)
+    missed = study.values["worst"][0]
+    assert missed["why"].startswith("missed")
+    assert cv2.imread(str(study.folder / missed["image"]))[240:].max() < 10
+
+
+def test_the_first_minute_after_a_restart_is_a_group_of_its_own(tmp_path):
+    out, labels = made_evaluation(tmp_path, cases=1, seconds=200, errors=lambda k: 0)
+    path = out / "cases" / "case00000" / "decisions.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[40:44]:
+        line |= {"withheld": "restarted", "validity": "WITHHELD", "state": "WITHHELD", "phase": None, "instruments": []}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    values = write_study(out, labels).values
+    scores = values["cases"][0]["group_scores"]["restart"]
+    # the minute counts from the last of the four frames that were withheld; they are unanswered, so not right
+    assert scores["first minute after"] == pytest.approx(100 * (1 - 4 / (60 * FPS + 3)))
+    assert scores["otherwise"] == 100
+
+
+def test_latency_is_of_every_frame_in_real_time_and_throughput_is_not_there(tmp_path):
+    out, labels = made_evaluation(tmp_path, cases=2)
+    (out / "run.json").write_text(json.dumps({"mode": "realtime", "data": {"folder": str(tmp_path), "cases": []}}))
+    told = {"frames": {"dropped": 3}, "result_age_ms": {"p50": 500.0, "max": 900.0}}
+    for k, name in enumerate(case_names(2)):
+        folder = out / "cases" / name
+        (folder / "realtime.json").write_text(json.dumps(told | {"result_age_ms": {"p50": 500.0, "max": 900.0 + k}}))
+        rows = [{"index": j, "stages_us": {"decode": 10, "end_to_end": 1000 * (j + 1)}} for j in range(50)]
+        (folder / "timings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = write_study(out, labels).values
+    StudyShape.model_validate(values)
+    latency = values["latency"]
+    assert values["throughput"] is None
+    assert (latency["frames"], latency["drops"], latency["max_ms"]) == (100, 6, 50.0)
+    assert (latency["p50_ms"], latency["age_ms"]["max"]) == (25.5, 901.0)
+    assert sum(count for *_, count in latency["histogram"]) == 100
+
+
+def test_in_real_time_a_case_without_its_measurements_is_refused(tmp_path):
+    out, labels = made_evaluation(tmp_path, cases=1)
+    (out / "run.json").write_text(json.dumps({"mode": "realtime", "data": {"folder": str(tmp_path), "cases": []}}))
+    with pytest.raises(
+        InputError, match=r"realtime.json: expected what a case in real time measured, found No such file"
+    ):
+        write_study(out, labels)
+
+
+def test_frames_outside_the_body_are_counted_from_why_nothing_was_shown(tmp_path):
+    out, labels = made_evaluation(tmp_path, cases=1)
+    plan = json.loads((labels / "case00000" / "case.json").read_text())
+    plan["disturbances"] = [{"kind": "out_of_body", "start_s": 10.0, "end_s": 20.0, "strength": 1.0}]
+    (labels / "case00000" / "case.json").write_text(json.dumps(plan))
+    path = out / "cases" / "case00000" / "decisions.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[24:40]:
+        line |= {
+            "withheld": "out-of-body",
+            "validity": "WITHHELD",
+            "state": "WITHHELD",
+            "phase": None,
+            "instruments": [],
+        }
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = write_study(out, labels).values["out_of_body"]
+    assert (found["recall"], found["leaked_s"]["mean"]) == (0.8, 2.0)
+    assert found["auroc"] == "NaN", "these cases have no record"
