@@ -46,8 +46,9 @@ def read_json(path: Path, kind: str) -> Any:
     Raises:
         InputError: as `read_text`; or it is not whole JSON.
     """
+    text = read_text(path, kind)
     try:
-        return json.loads(read_text(path, kind))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(path, f"{kind} in JSON", f"{error.msg} at line {error.lineno}") from error
     except (RecursionError, ValueError) as error:
