@@ -88,3 +88,26 @@ def benchmark_cases(
         say_json(done.to_json())
     else:
         say(done.to_markdown())
+
+
+@benchmark.command("engine")
+def benchmark_engine(
+    model: Annotated[str, typer.Argument(help="Shipped model, or model folder.")] = "cholecystectomy",
+    cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one network run.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the engines take turns in each.")] = 5,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a turn.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Time the frame network on every engine that is installed; print Markdown tables.
+
+    Example: surgical-ml benchmark engine --rounds 3
+    """
+    from surgical_ml.evaluation.benchmark_engines import benchmark_engines
+
+    with progress_bar("benchmark", "turns", quiet=as_json) as update:
+        done = benchmark_engines(model, cores=cores, threads=threads, rounds=rounds, frames=frames, progress=update)
+    if as_json:
+        say_json(done.to_json())
+    else:
+        say(done.to_markdown())
