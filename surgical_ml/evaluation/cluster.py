@@ -1,6 +1,7 @@
 """Cases on a Ray cluster, or on one that is started on this machine: each worker an actor with warm engines."""
 
 import os
+import socket
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from surgical_ml.evaluation.case_workers import (
     keep_to,
     shares,
 )
+
+KNOCK_S = 10.0
 
 
 def on_ray(address: str | None) -> Runner:
@@ -57,9 +60,23 @@ def _connect(ray: Any, address: str | None, cores: int) -> None:
             # Workers keep to shares of the cores that are there, so that this number only lets all of them begin.
             ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
         else:
+            _knock(address)
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise InputError("address", "a Ray cluster that answers", str(error).splitlines()[0]) from error
+    except (ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise InputError(
+            f"address {address or 'local'}", "a Ray cluster that answers", str(error).splitlines()[0]
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself asks for minutes before it gives up on a host and a port where nobody is.
+
+    Raises:
+        OSError: nobody answers there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 class _Actor:

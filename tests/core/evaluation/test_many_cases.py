@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +95,14 @@ def test_without_ray_its_runner_names_the_extra(data: Path, tmp_path: Path, monk
     with pytest.raises(InputError, match="cluster"):
         run_cases(data, tmp_path / "out", runner="ray")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_named(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra cluster")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(InputError, match=f"address {address}: expected a Ray cluster that answers"):
+        run_cases(data, tmp_path / "out", runner="ray", address=address)
 
 
 def test_a_run_says_beforehand_what_it_runs(data: Path, alone: Path) -> None:
