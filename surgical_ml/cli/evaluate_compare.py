@@ -54,8 +54,8 @@ def study_lines(done: "Study") -> list[str]:
     """A study in a few lines: what was scored, the headline of each convention, the gate, the notes, the page."""
     values = done.values
     lines = [
-        f"study of {values['data']['cases']} cases, {values['data']['frames']} frames, {values['mode']}, surgical_ml "
-        f"{values['software']['version']}"
+        f"protocol study of evaluated cases, {values['data']['cases']} cases, {values['data']['frames']} frames, "
+        f"{values['mode']}, surgical_ml {values['software']['version']}"
     ]
     for name, one in values["conventions"].items():
         shown = [
@@ -101,7 +101,7 @@ def compare(
 def _comparison_lines(done: "StudyComparison") -> list[str]:
     values = done.to_json()
     lines = [
-        f"{values['protocol']}: {values['cases']} cases, {values['frames']} frames at {float(values['fps'] or 0):g}/s",
+        f"protocol {values['protocol']}: {values['cases']} cases, {values['frames']} frames at {float(values['fps'] or 0):g}/s",
         f"margin {done.margin:g} percent points, fixed before",
         f"{'measure':12}{'first':>9}{'second':>9}{'difference':>12}{'95 %':>18}{'p Holm':>9}",
     ]

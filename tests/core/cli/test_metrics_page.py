@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 
 from surgical_ml.cli import main
+from surgical_ml.cli.evaluate import evaluate
+from surgical_ml.evaluation.study import write_study
+from surgical_ml.labels import PHASES as VOCABULARIES
 
+PHASES = VOCABULARIES["cholec80"].classes
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "metrics.md").read_text("utf-8")
 COMMANDS = re.findall(r"^\$ (surgical-ml .*)$", PAGE, re.MULTILINE)
 TOOLS = "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag\n"
@@ -66,20 +70,53 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setattr("signal.signal", lambda *_: None)
 
 
-def test_the_page_shows_every_command_of_the_group():
+def write_evaluation(folder):
+    """Two evaluated cases that follow `truth`, a second late."""
+    labels = np.repeat(np.arange(7), 20)
+    for case in ("video01", "video02"):
+        (folder / "cases" / case).mkdir(parents=True)
+        lines = []
+        for k, label in enumerate(np.concatenate([labels[:1], labels[:-1]])):
+            scores = [int(1e6 * (p == label)) for p in range(7)]
+            phase = {
+                "committed": PHASES[label],
+                "candidate": None,
+                "scores": scores,
+                "certainty": "high",
+                "progress": 0,
+            }
+            told = {"schema": 1, "seq": k, "event": "frame", "index": k, "stamp_ns": k * 10**9, "input_sha256": ""}
+            told |= {"state": "ACTIVE", "validity": "OK", "withheld": "", "degraded": [], "phase": phase}
+            lines.append(json.dumps(told | {"instruments": [], "guidance": None, "advisories": []}))
+        (folder / "cases" / case / "decisions.jsonl").write_text("\n".join(lines) + "\n")
+        (folder / "cases" / case / "timings.jsonl").write_text("")
+        identity = {"software": {"name": "surgical_ml", "version": "0"}, "engine": "onnxruntime", "config_sha256": ""}
+        identity |= {"model": {"name": "m", "version": "1", "sha256": ""}, "protocol": {"name": "p", "sha256": ""}}
+        counts = {"schema": 1, "video": case, "frames": len(lines), "every": 1, "fps": 1.0, "frames_per_s": 30.0}
+        rest = {"phases": PHASES, "tools": [], "keyframes": [], "audit": {"entries": 0, "head": "", "ok": True}}
+        (folder / "cases" / case / "summary.json").write_text(json.dumps(identity | counts | rest))
+    return folder
+
+
+def test_the_page_shows_every_command_of_the_group_but_the_one_that_has_a_page_of_its_own():
     shown = {shlex.split(command)[2] for command in COMMANDS}
-    assert shown == {"phases", "gestures", "segmentation", "tools", "deviations"}
+    assert shown == {command.name for command in evaluate.registered_commands} - {"cases"}
 
 
 @pytest.mark.usefixtures("folders")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(command, monkeypatch, capsys):
+    if "study" in command:
+        write_evaluation(Path("results"))
+    if "compare" in command:
+        for name in ("new", "reference"):
+            write_study(write_evaluation(Path(name)), Path("truth"))
     monkeypatch.setattr(sys, "argv", shlex.split(command))
     with pytest.raises(SystemExit) as caught:
         main()
     out, err = capsys.readouterr()
     assert not caught.value.code, err
-    assert out.startswith("protocol ")
+    assert out.startswith("protocol ") or json.loads(out)["protocol"]
 
 
 def test_the_python_of_the_page_runs(capsys):
