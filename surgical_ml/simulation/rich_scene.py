@@ -54,7 +54,7 @@ class RichScene:
         self._depth = float(rng.uniform(48, 115))
         self._hands = Hands(plan, self.camera, self._depth, meshes)
         self._optics = Optics(rng, size, plan.split)
-        self._view = field_of_view(view, size, rng)
+        self._view = field_of_view(view, size, rng, widest=0.8)
         self._seen = None if self._view is None else self._view.astype(np.uint8)
         self._speed = rng.uniform(0.02, 0.12, (4, 3))
         self._phase = rng.uniform(0, 2 * np.pi, (4, 3))

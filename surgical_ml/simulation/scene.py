@@ -178,13 +178,15 @@ def _defocused(light: Float, sigma: float) -> Float:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def field_of_view(kind: str, size: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
-    """Which pixels the endoscope shows; None for all."""
+def field_of_view(
+    kind: str, size: tuple[int, int], rng: np.random.Generator, widest: float = 0.56
+) -> npt.NDArray[np.bool_] | None:
+    """Which pixels the endoscope shows, None for all; a circle's radius is at most `widest` heights."""
     width, height = size
     shape = str(rng.choice(["full", "full", "circle", "box"])) if kind == "random" else kind
     y, x = np.mgrid[0:height, 0:width]
     if shape == "circle":
-        radius = height * rng.uniform(0.47, 0.56)
+        radius = height * rng.uniform(0.47, widest)
         return np.asarray(np.hypot(x - width / 2, y - height / 2) < radius)
     if shape == "box":
         border = width * rng.uniform(0.06, 0.12)

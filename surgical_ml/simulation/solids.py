@@ -49,7 +49,7 @@ def joined(solids: Sequence[Solid]) -> Solid:
 
 
 def section(
-    z: float, rx: float, ry: float, x: float = 0.0, y: float = 0.0, *, corners: int = 16, square: float = 1.0
+    z: float, rx: float, ry: float, x: float = 0.0, y: float = 0.0, *, corners: int = 24, square: float = 1.0
 ) -> Float:
     """A closed outline across z at `z`, (corners, 3): an ellipse of half axes rx and ry, the squarer the smaller `square`."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + np.pi / corners

@@ -116,7 +116,7 @@ def _shaft(radius: float, tool: str, robotic: bool, rng: np.random.Generator) ->
         materials.append(int(rng.choice([body, STEEL, DARK, GROOVE])))
     places.append(0.0)
     materials.append(int(rng.choice([body, STEEL])))
-    corners = 22
+    corners = 40
     sections = [section(z, radius, radius, corners=corners) for z in places]
     return loft(sections, SHAFT, materials)
 
