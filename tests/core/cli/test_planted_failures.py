@@ -199,3 +199,36 @@ def test_a_rate_on_the_card_that_the_frame_numbers_contradict_is_named(command, 
     assert "expected samples at the declared 25/s, found every 25th frame of the video" in blocked(
         command, dataset
     ).replace(f"{CASES[0]}-phase.txt: ", "")
+
+
+# --- learn ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("kind", ["frame", "phase"])
+def test_training_refuses_a_data_set_with_a_leak_in_one_line_before_it_begins(command, dataset, tmp_path, kind):
+    for needed in ("torch", "albumentations"):
+        pytest.importorskip(needed, reason="needs torch and albumentations, of the extra train")
+    edit_card(dataset, patients={CASES[0]: "p1", CASES[1]: "p2", CASES[2]: "p3", CASES[3]: "p1"})
+    start = ("--start", "cholecystectomy") if kind == "phase" else ()
+    status, said = command("learn", kind, dataset, "--out", tmp_path / "run", *start)
+    assert status == 2
+    assert said == (
+        f"surgical-ml: {dataset}: expected a data set that passes `surgical-ml data check`, or waivers, found 1 findings "
+        f"that block, first patient-in-two-splits {CASES[3]}\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.train
+def test_training_goes_past_the_check_once_a_person_has_waived_what_it_found(command, dataset, tmp_path):
+    for needed in ("torch", "albumentations"):
+        pytest.importorskip(needed, reason="needs torch and albumentations, of the extra train")
+    edit_card(dataset, licence="")
+    waiver = {"code": "licence-missing", "subject": "dataset", "by": "A. Person", "on": "2026-11-25", "why": "our own"}
+    assert "first licence-missing dataset" in command("learn", "frame", dataset, "--out", tmp_path / "run")[1]
+    (dataset / "waivers.json").write_text(json.dumps({"schema": 1, "waivers": [waiver]}))
+    # its layout is none that can be trained on, which nobody says before the check is passed
+    status, said = command("learn", "frame", dataset, "--out", tmp_path / "run")
+    assert status == 2
+    assert "expected one data set laid out as Cholec80" in said
