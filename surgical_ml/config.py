@@ -30,6 +30,9 @@ class CaseConfig(BaseModel):
     bf16: bool = Field(
         False, description="let openvino compute in bfloat16: faster, less exact; needs a processor that has it"
     )
+    plan_key: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="fingerprint of the key that must have signed the plan of tensorrt"
+    )
     threads: int = Field(2, ge=1, le=64, description="threads of one network run")
     calibration: str | None = Field(None, description="camera calibration file; None gives distances in pixels only")
     time_scale: float = Field(

@@ -226,7 +226,13 @@ class Assets:
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
         engines = [
-            open_engine(config.engine, model.file("frame"), threads=config.threads, bf16=config.bf16),
+            open_engine(
+                config.engine,
+                model.file("frame"),
+                threads=config.threads,
+                bf16=config.bf16,
+                plan_key=config.plan_key,
+            ),
             # A step of the phase network costs any other engine more to call than to compute.
             open_engine("onnxruntime", model.file("phase"), threads=1),
         ]

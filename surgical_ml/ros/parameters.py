@@ -19,6 +19,7 @@ _CASE = {
     "model_key": "Fingerprint of the key that must have signed the model; empty asks for no signature.",
     "engine": "Runtime of the frame network; a missing one fails the transition and is never replaced by another.",
     "bf16": "Let openvino compute in bfloat16: faster and less exact; fails the transition where the processor cannot.",
+    "plan_key": "Fingerprint of the key that must have signed tensorrt's plan; empty asks for no signature.",
     "threads": "Threads of one network run.",
     "calibration": "Camera calibration file; empty gives distances in pixels only.",
     "time_scale": "How many times faster than real the case runs; above 1 for compressed synthetic cases only.",
@@ -82,7 +83,7 @@ def read(node: Node) -> Settings:
         return node.get_parameter(name).value
 
     case = {name: value(name) for name in _CASE}
-    for name in ("calibration", "model_key"):
+    for name in ("calibration", "model_key", "plan_key"):
         case[name] = case[name] or None
     if not value("source"):
         raise InputError("parameter source", _NODE["source"][1], "nothing")

@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tensorrt_behaviour import Behaviour, silent, some
 
 from surgical_ml.cli.model_build import build
+from surgical_ml.config import CaseConfig
 from surgical_ml.engine import EngineFault, load_model, open_engine, tensorrt
 from surgical_ml.engine.plan_builder import Steps, build_plan
 from surgical_ml.engine.signature import fingerprint, make_key
 from surgical_ml.engine.tensorrt import TensorRtEngine
 from surgical_ml.errors import InputError
+from surgical_ml.session import Assets
 
 REASON = "needs the package onnx: pip install 'surgical_ml[train]'"
 onnx = pytest.importorskip("onnx", reason=REASON)
@@ -205,6 +207,12 @@ def test_a_device_that_fails_while_it_runs_is_a_fault(
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A private copy of the shipped model."""
+    return Path(shutil.copytree(load_model("cholecystectomy").folder, tmp_path / "model"))
+
+
+@pytest.fixture
 def signed(machine: Driver, networks: dict[str, Path]) -> tuple[Path, str]:
     """The phase network with a signed plan, and the fingerprint of its key."""
     key = Ed25519PrivateKey.generate()
@@ -245,6 +253,17 @@ def test_half_a_signature_is_none(signed: tuple[Path, str], field: str) -> None:
     description.write_text(json.dumps(values))
     with pytest.raises(InputError, match="expected a signature of it by the key"):
         open_engine("tensorrt", path)
+
+
+def test_a_case_runs_on_the_plan_that_its_site_signed_and_on_no_other(machine: Driver, folder: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    build_plan(folder / "frame.onnx", silent, signing=key)
+    case = {"model": str(folder), "engine": "tensorrt", "plan_key": fingerprint(key.public_key())}
+    assets = Assets.load(CaseConfig.of(case))
+    assert machine.launches == 3
+    assert assets.model.folder == folder
+    with pytest.raises(InputError, match=f"expected a signature by the key {'2' * 64}, found one by"):
+        Assets.load(CaseConfig.of(case | {"plan_key": "2" * 64}))
 
 
 def test_only_tensorrt_has_plans_to_sign(networks: dict[str, Path]) -> None:
@@ -294,12 +313,6 @@ def test_what_was_measured_is_used_again_but_never_that_of_another_machine(
     double.install(monkeypatch, Driver(name="Other GPU"))
     build_plan(networks["phase"], silent)
     assert b"Other GPU" in cache.read_bytes()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A private copy of the shipped model."""
-    return Path(shutil.copytree(load_model("cholecystectomy").folder, tmp_path / "model"))
 
 
 def test_the_command_builds_the_frame_network_and_runs_it_once(
