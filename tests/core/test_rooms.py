@@ -23,7 +23,7 @@ FRAMEWORKS = {
     "torchvision": ("learning",),
     "onnxscript": ("learning",),
     "albumentations": ("learning",),
-    "tensorrt": ("engine.tensorrt", "engine.plans"),
+    "tensorrt": ("engine.tensorrt",),
     "openvino": ("engine.openvino", "engine.plans"),
     "gi": ("video.gst",),
     "pydicom": ("video.dicom",),
