@@ -18,8 +18,9 @@ from surgical_ml.errors import InputError
 from surgical_ml.evaluation.metrics import PhaseScores, mean_of, release_gate, subgroups
 from surgical_ml.evaluation.metrics.cases import Numbers
 from surgical_ml.evaluation.metrics.phases import nan_mean
-from surgical_ml.evaluation.metrics.statistics import Gate, Subgroup
+from surgical_ml.evaluation.metrics.statistics import Gate, Indices, Subgroup
 from surgical_ml.evaluation.metrics.summary import plain_number
+from surgical_ml.evaluation.study.deviation_results import matches
 from surgical_ml.evaluation.study.evaluated import EvaluatedCase
 from surgical_ml.evaluation.study.phase_results import SEED
 from surgical_ml.labels import read_text
@@ -185,6 +186,36 @@ def _table(by: str, of: Literal["cases", "frames"], overall: float, rows: Sequen
         "overall": plain_number(overall),
         "rows": [row.to_json() for row in rows],
     }
+
+
+def sensitivity_json(cases: Sequence[EvaluatedCase], groups: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The share of deviations that were announced, percent, in each group of cases; beside the gate, not in it.
+
+    Args:
+        cases: of the study; those whose deviations are known count.
+        groups: property -> case -> group.
+
+    Returns:
+        As `SubgroupsShape`, with the deviations of each group as its events; none without any deviation.
+    """
+    known = [case for case in cases if case.truth.deviations is not None]
+    true = np.array([len(case.truth.deviations or ()) for case in known], np.float64)
+    if not true.sum():
+        return []
+    found = np.array([len(matches(case)[1]) for case in known], np.float64)
+
+    def sensitivity(drawn: Indices) -> Numbers:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(100 * found[drawn].sum(axis=1) / true[drawn].sum(axis=1), np.float64)
+
+    tables = []
+    for by, of in groups.items():
+        members = {group: [k for k, case in enumerate(known) if of.get(case.name) == group] for group in of.values()}
+        ordered = sorted(members, key=TERTILES.index) if by == CASE_LENGTH else sorted(members)
+        rows = subgroups({group: members[group] for group in ordered}, sensitivity, seed=SEED, events=true)
+        overall = 100 * float(found.sum() / true.sum())
+        tables.append(_table(by, "cases", overall, rows) | {"statistic": "sensitivity to deviations"})
+    return tables
 
 
 def gate_all(tables: Mapping[str, tuple[float, Sequence[Subgroup]]], largest_drop: float) -> Gate:

@@ -20,6 +20,7 @@ from surgical_ml.evaluation.study.groups import (
     gate_json,
     group_scores,
     read_groups,
+    sensitivity_json,
     subgroups_json,
 )
 from surgical_ml.evaluation.study.instrument_results import segmentation_json, tips_json, tools_json
@@ -96,6 +97,7 @@ def write_study(
     values = _identity(cases, mode, labels) | {"notes": notes}
     values |= _phases(cases, groups, largest_drop, also or {}, notes)
     values |= _other(cases, mode, notes)
+    notes += _same_videos(run)
     moments = worst_moments(cases)
     aside = out / (FOLDER + _ASIDE)
     shutil.rmtree(aside, ignore_errors=True)
@@ -184,7 +186,7 @@ def _phases(
         "segments": segments_json(cut),
         "calibration": calibration_json(scored, fps),
         "progress": progress_json(scored, fps),
-        "subgroups": tables,
+        "subgroups": tables + sensitivity_json(scored, of_cases),
         "gate": gate,
         "mean_worst": mean_worst_json(strict, cut),
     }
@@ -245,6 +247,21 @@ def _other(cases: Sequence[EvaluatedCase], mode: str, notes: list[str]) -> dict[
             "In real time frames may be dropped; scores are of judged frames, and rates are those of the judged."
         )
     return values
+
+
+def _same_videos(run: Mapping[str, Any]) -> list[str]:
+    """A sentence for each two cases that are one: then n is too large, and every interval too narrow."""
+    seen: dict[str, str] = {}
+    notes = []
+    for one in run.get("data", {}).get("cases", []):
+        digest, name = one.get("sha256"), one.get("name")
+        if digest in seen:
+            notes.append(
+                f"{seen[digest]} and {name} have the same video: one case counted twice makes intervals too narrow."
+            )
+        elif digest is not None:
+            seen[digest] = name
+    return notes
 
 
 def _videos(run: Mapping[str, Any]) -> dict[str, Path]:

@@ -98,6 +98,22 @@ def test_decisions_at_another_rate_than_their_summary_says_are_refused(tmp_path)
         write_study(out, labels)
 
 
+def test_a_video_that_stands_for_two_cases_is_noticed(tmp_path):
+    out, labels = made_evaluation(tmp_path, cases=3)
+    cases = [{"name": name, "video": f"{name}.mp4", "sha256": "ab"[k % 2]} for k, name in enumerate(case_names(3))]
+    (out / "run.json").write_text(json.dumps({"mode": "throughput", "data": {"folder": str(tmp_path), "cases": cases}}))
+    notes = write_study(out, labels).values["notes"]
+    assert "case00000 and case00002 have the same video: one case counted twice makes intervals too narrow." in notes
+
+
+def test_fewer_than_thirty_deviations_say_nothing_of_a_group(harmed):
+    tables = [one for one in harmed[1].values["subgroups"] if one["statistic"] == "sensitivity to deviations"]
+    site = next(one for one in tables if one["by"] == "site")
+    assert [row["cases"] for row in site["rows"]] == [22, 22]
+    assert all(row["events"] < 30 and row["verdict"] == "insufficient" for row in site["rows"])
+    assert site["overall"] == 100 * harmed[1].values["deviations"]["sensitivity"]["estimate"]
+
+
 def test_a_patient_in_two_splits_is_refused_by_the_data_check(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("video01", "video02"):
