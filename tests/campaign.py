@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "core" / "audit"))
+sys.path.insert(0, str(Path(__file__).parent / "core" / "engine"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "evaluation" / "metrics"))
 
 from log_faults import flip_campaign, kill_campaign, open_log
+from phase_walks import walk_together
 from simulated_studies import CASES, share_covered, share_passed
 
 import surgical_ml
@@ -23,6 +25,8 @@ from surgical_ml.audit import MemoryRecorder, verify
 from surgical_ml.audit.wal import HEADER_BYTES
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
+from surgical_ml.engine import load_model, open_engine
+from surgical_ml.engine.precision import to_half
 from surgical_ml.events import Action, OperatorAction
 from surgical_ml.guidance import Kind, Presence
 from surgical_ml.session import Assets
@@ -30,6 +34,7 @@ from surgical_ml.simulation import Renderer, demo_clip, plan_case
 from surgical_ml.video import Frame, open_source
 
 KILLS = 100
+STEPS = 10_000
 STUDIES = 10_000
 CLEAN_SEEDS = range(600, 610)
 CLIP_SEEDS = range(950, 960)
@@ -128,6 +133,18 @@ def statistics(work: Path) -> str:
     )
 
 
+def engines(work: Path) -> str:
+    """The phase network on every engine and in both precisions, each on its own state, beside the one of a case."""
+    files = {"fp32": load_model("cholecystectomy").file("phase"), "fp16": work / "phase.onnx"}
+    to_half(files["fp32"], files["fp16"])
+    reference = open_engine("onnxruntime", files["fp32"], threads=1)
+    told = []
+    for name, precision in (("onnxruntime", "fp16"), ("openvino", "fp32"), ("openvino", "fp16"), ("torch", "fp32")):
+        same, farthest = walk_together(reference, open_engine(name, files[precision], threads=1), STEPS)
+        told.append(f"{name} {precision}: {100 * same / STEPS:.2f} %, states at most {farthest:.1e} apart")
+    return f"{STEPS} steps beside ONNX Runtime fp32, the same likeliest phase on: " + "; ".join(told)
+
+
 def _judge(assets: Assets, frames) -> list[Decision]:  # type: ignore[no-untyped-def]
     session = assets.open(MemoryRecorder(), case="campaign")
     session.step(OperatorAction(0, Action.START))
@@ -155,6 +172,7 @@ def main() -> None:
         ("Killed writers", kills),
         ("Clean cases", clean_cases),
         ("Clips of the demo's kind", clips),
+        ("Engines", engines),
         ("Statistics", statistics),
     ]
     sections = []
