@@ -65,6 +65,9 @@ def simulate(
     stream = STREAM_FAULTS if "stream" in asked else tuple(name for name in asked if name in STREAM_FAULTS)
     every = (*DISTURBANCES, *(RICH_DISTURBANCES if look == "rich" else ()))
     spoils = tuple(name for name in asked if name not in ("all", "stream", *STREAM_FAULTS))
+    unknown = sorted(set(spoils) - set(every))
+    if unknown:
+        raise InputError("faults", f"a list of all, stream, {', '.join((*every, *STREAM_FAULTS))}", ", ".join(unknown))
     with progress_bar(str(out), "frames", quiet=as_json) as update:
         folders = write(
             out,

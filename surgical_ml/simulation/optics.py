@@ -45,7 +45,7 @@ class Optics:
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
         centre = (width * rng.uniform(0.35, 0.65), height * rng.uniform(0.35, 0.65))
         radius2 = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / height**2
-        bright = float(rng.uniform(0.95, 1.45))
+        bright = float(rng.uniform(0.72, 1.4))
         if split == "train":
             # The square law of a lamp beside the lens, more or less steep.
             self.light = bright / (1.0 + float(rng.uniform(0.2, 2.4)) * radius2)

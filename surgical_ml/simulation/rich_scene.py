@@ -67,6 +67,7 @@ class RichScene:
         self._shine, self._polish = float(rng.uniform(80, 420)), float(rng.uniform(0.05, 0.22))
         self._steep, self._modelled = float(rng.uniform(0.3, 1.2)), float(rng.uniform(0.3, 1.0))
         self._feather = float(rng.choice([0.0, rng.uniform(0.4, 0.8), rng.uniform(0.8, 1.4)])) * max(1.0, height / 400)
+        self._harmony = float(rng.choice([0.0, 0.0, rng.uniform(0.05, 0.3)]))
         self._shadow = float(rng.uniform(0.1, 0.65))
         self._throw = rng.uniform(-0.05, 0.05, 2) * height
         self._stain = float(rng.choice([0.0, 0.0, rng.uniform(0.0, 0.4)]))
@@ -293,6 +294,10 @@ class RichScene:
             smooth,
         )
         light *= (0.35 + 0.65 * self._optics.light[window] / self._optics.light.max())[..., None]
+        if self._harmony:
+            # Light that goes to and fro between an instrument and what lies around it.
+            around = cv2.blur(scene[window], (height // 8, height // 8))
+            light[shown] += self._harmony * (around[shown] - light[shown])
         if self._feather:
             share = shown.astype(np.float32)
             soft = cv2.GaussianBlur(share, (0, 0), self._feather)
