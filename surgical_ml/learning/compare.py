@@ -45,7 +45,7 @@ class Amounts:
     """How much of everything; the table in the docs is made with the defaults."""
 
     train: int = 120
-    held_out: int = 30
+    held_out: int = 20
     steps: int = 500
     seeds: int = 3
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from surgical_ml.errors import InputError
 from surgical_ml.learning.classes import SIMULATED, Classes
@@ -32,8 +33,16 @@ class Core(nn.Module):
     seen: int
 
     def forward(self, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """X (n, inside), dt (n, 1) seconds, state (n, width) to what it sees (n, seen) and the new state."""
+        """From x (n, inside), dt (n, 1) seconds, state (n, width) to what it sees (n, seen) and the new state."""
         raise NotImplementedError
+
+    def whole(self, x: Tensor, dt: Tensor) -> Tensor:
+        """What it sees of whole cases at once: x (n, t, inside), dt (n, t, 1) to (n, t, seen), as step by step."""
+        state, seen = x.new_zeros(len(x), self.width), []
+        for k in range(x.shape[1]):
+            y, state = self(x[:, k], dt[:, k], state)
+            seen.append(y)
+        return torch.stack(seen, 1)
 
 
 class GatedCore(Core):
@@ -84,6 +93,15 @@ class DilatedCore(Core):
             y = y + leave(torch.relu(taps(looked)))
         return torch.cat([x, y.clamp(-_LARGEST, _LARGEST)], 1), torch.cat(rings, 1)
 
+    def whole(self, x: Tensor, dt: Tensor) -> Tensor:
+        """As `Core`, all steps side by side: training takes a tenth of the time that moving the rings would."""
+        y, t = self.enter(x), x.shape[1]
+        for dilation, taps, leave in zip(_DILATIONS, self.taps, self.leave, strict=True):
+            past = F.pad(y.clamp(-_LARGEST, _LARGEST), (0, 0, 2 * dilation, 0))
+            looked = torch.cat([past[:, :t], past[:, dilation : dilation + t], past[:, 2 * dilation :]], 2)
+            y = y + leave(torch.relu(taps(looked)))
+        return torch.cat([x, y.clamp(-_LARGEST, _LARGEST)], 2)
+
 
 class BothCores(Core):
     """The convolutions, and the recurrence over the input and what they see of it."""
@@ -100,6 +118,10 @@ class BothCores(Core):
         y, rings = self.dilated(x, dt, rings)
         y, memory = self.gated(y, dt, memory)
         return y, torch.cat([rings, memory], 1)
+
+    def whole(self, x: Tensor, dt: Tensor) -> Tensor:
+        """As `Core`."""
+        return self.gated.whole(self.dilated.whole(x, dt), dt)
 
 
 CORES: dict[str, Callable[[int], Core]] = {
@@ -140,12 +162,21 @@ class PhaseNet(nn.Module):
     def forward(self, features: Tensor, dt: Tensor, reset: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         """Logits of phase, next phase, progress and boundary, and the new state; finite whatever comes in."""
         state = _tamed(state) * (1.0 - _tamed(reset).clamp(0.0, 1.0))
+        seen, new_state = self.core(*self._enter(features, dt), state)
+        return *self._heads(seen), new_state
+
+    def whole(self, features: Tensor, dt: Tensor) -> tuple[Tensor, ...]:
+        """The logits of whole cases, from their beginning: features (n, t, f), dt (n, t) to (n, t, values) each."""
+        return self._heads(self.core.whole(*self._enter(features, dt[..., None])))
+
+    def _enter(self, features: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+        """Every core is told the time that has passed; the recurrence also lives by it."""
         dt = _tamed(dt, 60.0).clamp_min(0.0)
-        # Every core is told the time that has passed; the recurrence also lives by it.
-        x = torch.cat([self.inward(_tamed(features)), torch.log1p(dt)], 1)
-        seen, new_state = self.core(x, dt, state)
+        return torch.cat([self.inward(_tamed(features)), torch.log1p(dt)], -1), dt
+
+    def _heads(self, seen: Tensor) -> tuple[Tensor, ...]:
         seen = self.out(seen)
-        return self.phase(seen), self.next_phase(seen), self.progress(seen), self.boundary(seen), new_state
+        return self.phase(seen), self.next_phase(seen), self.progress(seen), self.boundary(seen)
 
 
 def _tamed(x: Tensor, largest: float = _LARGEST) -> Tensor:

@@ -96,21 +96,15 @@ def _inputs(batch: list[Sequence]) -> tuple[Tensor, Tensor]:
 
 
 class Unrolled(nn.Module):
-    """A phase network over whole sequences: (n, t, f) features and (n, t) dt to logits, each (n, t, values)."""
+    """A phase network over whole sequences, as one module: what several processes share."""
 
     def __init__(self, net: PhaseNet) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, features: Tensor, dt: Tensor) -> tuple[Tensor, ...]:
-        """Phase, next phase, progress and boundary."""
-        out = []
-        state = features.new_zeros(len(features), self.net.width)
-        for k in range(features.shape[1]):
-            reset = features.new_full((len(features), 1), float(k == 0))
-            *heads, state = self.net(features[:, k], dt[:, k : k + 1], reset, state)
-            out.append(heads)
-        return tuple(torch.stack([step[k] for step in out], 1) for k in range(4))
+        """Features (n, t, f) and dt (n, t) to phase, next phase, progress and boundary, each (n, t, values)."""
+        return self.net.whole(features, dt)
 
 
 def phase_losses(out: tuple[Tensor, ...], batch: list[Sequence]) -> dict[str, Tensor]:

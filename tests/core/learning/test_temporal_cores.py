@@ -52,6 +52,18 @@ def test_the_future_does_not_change_the_past(net):
 
 
 @torch.inference_mode()
+def test_stepping_gives_what_the_whole_sequence_gives(net):
+    features, dt = inputs(140)
+    whole = net.whole(features, dt)
+    state, steps = torch.zeros(1, net.width), []
+    for k in range(140):
+        *heads, state = step(net, features[0, k], dt[0, k], state)
+        steps.append(heads)
+    for k, head in enumerate(whole):
+        assert torch.allclose(head, torch.stack([one[k] for one in steps], 1), atol=1e-4)
+
+
+@torch.inference_mode()
 def test_a_reset_is_a_new_case(net):
     features, dt = inputs(30)
     state = torch.zeros(1, net.width)
