@@ -17,7 +17,9 @@ _PHASES = (
 )
 _TOOLS = re.compile(r"(?P<case>.+)-tool\.txt")
 _TRIPLETS = re.compile(r"(?P<case>VID[0-9]+)\.json")
-_NO_PICTURES = ("masks", "keyframes", "overlays", "labels", "annotations")
+_NO_PICTURES = ("masks", "keyframes", "overlays", "labels", "annotations", "right_frames", "ground_truth")
+_WATERSHED, _OTHER_MASKS = "_watershed_mask", "_mask"
+"""Endings of CholecSeg8k's masks, which lie beside the frames: those that are read, and those that are looked at."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,8 @@ def take_inventory(folder: Path) -> tuple[dict[str, CaseFiles], list[Path]]:
     """Cases by name, and the COCO files beside them.
 
     A file `video.mp4`, `video-phase.txt` or `video-tool.txt` belongs to the case its folder is named for, as
-    `surgical-ml simulate` writes them; any other by its own name. Pictures belong to the folder they lie in.
+    `surgical-ml simulate` writes them; any other by its own name. Pictures belong to the folder they lie in, those of
+    EndoVis to their sequence, and those of AutoLaparo's masks to the clip that their name begins with.
 
     Raises:
         InputError: there is no such folder, or nothing in it is part of a case.
@@ -66,8 +69,17 @@ def take_inventory(folder: Path) -> tuple[dict[str, CaseFiles], list[Path]]:
         if suffix in VIDEOS:
             case(_owner(path, path.stem)).video = path
         elif suffix in PICTURES and len(parts) > 1:
-            if "masks" in parts:
+            if path.stem.endswith(_WATERSHED):
+                case(path.parent.name).masks.append(path)
+            elif path.stem.endswith(_OTHER_MASKS):
+                continue
+            elif parts[0] in ("imgs", "masks") and len(parts) == 2:
+                kept = case(_without_number(path.stem))
+                (kept.pictures if parts[0] == "imgs" else kept.masks).append(path)
+            elif "masks" in parts:
                 case(parts[parts.index("masks") - 1]).masks.append(path)
+            elif "left_frames" in parts[1:]:
+                case(parts[parts.index("left_frames") - 1]).pictures.append(path)
             elif not set(parts) & set(_NO_PICTURES):
                 case(path.parent.name).pictures.append(path)
         elif (match := _TOOLS.fullmatch(path.name)) is not None:
@@ -81,6 +93,10 @@ def take_inventory(folder: Path) -> tuple[dict[str, CaseFiles], list[Path]]:
     if not cases:
         raise InputError(folder, "videos, pictures or labels of cases", "none")
     return {name: cases[name] for name in sorted(cases, key=natural)}, coco
+
+
+def _without_number(stem: str) -> str:
+    return re.sub(r"[-_]?\d+$", "", stem) or stem
 
 
 def _owner(path: Path, name: str) -> str:

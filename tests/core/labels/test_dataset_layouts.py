@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.dataset.inventory import take_inventory
 from surgical_ml.labels import IGNORED, open_labelled_set, read_autolaparo_mask, read_endovis17_set
 
 TOOLS = "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
@@ -360,3 +361,17 @@ def test_a_folder_of_no_layout_or_of_two_is_refused(tmp_path):
     endovis17(tmp_path)
     with pytest.raises(InputError, match="found Cholec80 and EndoVis 2017"):
         open_labelled_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make", [cholec80, cholecseg8k, endovis17, endovis18, autolaparo, autolaparo_masks, bypass, own_case]
+)
+def test_the_check_of_a_data_set_finds_the_cases_that_training_reads(tmp_path, make):
+    """Else a card's splits would name cases that only one of the two knows."""
+    make(tmp_path)
+    labelled = open_labelled_set(tmp_path)
+    cases, _ = take_inventory(tmp_path)
+    assert list(cases) == [case.name for case in labelled.cases]
+    for case in labelled.cases:
+        frames, checked = list(case.frames()) if make not in (own_case,) else [], cases[case.name]
+        assert {frame.picture for frame in frames if frame.in_video is None} <= {*checked.pictures} or make is bypass
