@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -121,7 +121,9 @@ def _read(folders: list[Path], labels: Path | None, realtime: bool) -> Iterator[
 def _read_case(folder: Path, labels: Path | None, realtime: bool) -> EvaluatedCase:
     decided = read_decided(folder, realtime=realtime)
     vocabulary = vocabulary_of(decided.summary.protocol.name, decided.summary.phases)
-    return EvaluatedCase(decided, read_truth(labels, decided, vocabulary))
+    truth = read_truth(labels, decided, vocabulary)
+    # Most of the memory of a long case is its tips, which nothing is held against where nobody knows the true ones.
+    return EvaluatedCase(decided if truth.tips is not None else replace(decided, tips={}), truth)
 
 
 def with_phases(cases: Sequence[EvaluatedCase]) -> list[EvaluatedCase]:
