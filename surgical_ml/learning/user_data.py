@@ -249,7 +249,9 @@ def _sample(
         mask = place(ids, box, nearest=True)[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
         if (mask < NOT_A_TOOL).all():
             cells = np.bincount(mask.ravel(), minlength=256)[1 : 1 + len(classes.tools)]
-            presence = (cells >= PRESENT_CELLS).astype(np.float32)
+            # a tool that the set has no class for may be there all the same
+            told = np.isin(np.arange(1, 1 + len(classes.tools)), table)
+            presence = np.where(told, cells >= PRESENT_CELLS, np.nan).astype(np.float32)
     for k, column in enumerate(columns):
         if frame.tools is not None and column is not None:
             presence[k] = float(frame.tools[column])

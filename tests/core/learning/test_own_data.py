@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from surgical_ml.labels import LabelledSet, open_labelled_set  # noqa: E402
 from surgical_ml.learning.classes import SIMULATED  # noqa: E402
 from surgical_ml.learning.frames import ANY_TOOL, IGNORED, NOT_A_TOOL, StoredFrames  # noqa: E402
 from surgical_ml.learning.targets import mask_targets  # noqa: E402
-from surgical_ml.learning.user_data import decode, open_user_data, prepare_frames, see_labelled  # noqa: E402
+from surgical_ml.learning.user_data import UserData, decode, open_user_data, prepare_frames, see_labelled  # noqa: E402
 from surgical_ml.simulation import simulate  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -102,6 +103,23 @@ def test_prepared_frames_hold_what_the_case_folders_say(ours, tmp_path):
         assert shown >= {SIMULATED.segmentation.index("liver")}
     # tools said to be there are in the mask, a few at the border excepted
     assert (frames.presence[:, 0] > 0).sum() >= 1
+
+
+def test_masks_of_two_tools_say_nothing_of_the_presence_of_the_others(tmp_path):
+    clip = tmp_path / "video01" / "video01_00080"
+    clip.mkdir(parents=True)
+    mask = np.full((192, 320), 0x12, np.uint8)
+    mask[:60] = 0x31
+    cv2.imwrite(str(clip / "frame_80_endo.png"), np.full((192, 320, 3), 90, np.uint8))
+    cv2.imwrite(str(clip / "frame_80_endo_watershed_mask.png"), mask)
+    names = {"train": ("video01_00080",), "validation": (), "test": ()}
+    data = UserData(open_labelled_set(tmp_path), names, "")
+    prepare_frames(data, tmp_path / "out", SIMULATED, a_case=3, progress=lambda done, total: None)
+    presence = dict(
+        zip(SIMULATED.tools, StoredFrames(tmp_path / "out" / "train").take(np.array([0])).presence[0], strict=True)
+    )
+    assert (presence["grasper"], presence["hook"]) == (1.0, 0.0)
+    assert all(np.isnan(presence[name]) for name in SIMULATED.tools if name not in ("grasper", "hook"))
 
 
 def test_a_frame_of_a_video_is_the_one_with_its_number_whichever_are_asked_for(ours):
