@@ -130,6 +130,34 @@ def test_equal_models_do_not_differ():
     assert not_inferior(found, 0.5)
 
 
+def test_no_draw_on_the_other_side_of_0_is_a_small_p_and_not_0():
+    values = np.arange(30.0)
+    assert compare(mean_of(values + 1), mean_of(values), 30, seed=1).p == pytest.approx(2 / 2001)
+
+
+def test_a_model_that_is_worse_by_just_the_margin_in_every_case_is_inferior():
+    values = np.arange(30.0)
+    found = compare(mean_of(values - 0.5), mean_of(values), 30, seed=1)
+    assert found.difference.low == -0.5
+    assert not not_inferior(found, 0.5)
+    assert not_inferior(found, 0.501)
+
+
+def test_a_statistic_that_no_draw_reaches_has_the_interval_of_its_quantiles():
+    def different(cases):
+        return np.array([len(set(one)) for one in cases.tolist()], float)
+
+    found = bootstrap(different, 20, seed=1)
+    assert found.estimate == 20
+    assert found.low < found.high < 20
+
+
+def test_an_outlier_at_an_extreme_level_takes_the_interval_to_the_largest_draw():
+    found = mean([0.0] * 29 + [1.0], level=0.999999)
+    assert found.low < found.estimate < found.high
+    assert found.high >= 5 / 30
+
+
 @pytest.mark.parametrize("margin", [0, -1, math.nan])
 def test_a_margin_must_be_above_zero(margin):
     found = compare(mean_of(np.arange(3.0)), mean_of(np.arange(3.0)), 3, seed=1)
@@ -190,6 +218,20 @@ def test_a_group_of_fewer_than_30_events_has_no_number():
     rows = table({"site A": range(25), "site B": range(25, 50)}, events=np.concatenate([np.full(25, 2), np.ones(44)]))
     assert [row.events for row in rows] == [50, 25]
     assert [row.sufficient for row in rows] == [True, False]
+
+
+def test_twenty_cases_and_thirty_events_are_enough():
+    counts = np.ones(69)
+    counts[:10] = 2
+    (row,) = table({"site A": range(20)}, events=counts)
+    assert (row.cases, row.events, row.sufficient) == (20, 30, True)
+
+
+def test_a_group_that_lies_below_by_just_what_it_may_passes():
+    rows = table({"site A": range(25)})
+    drop = 1.0 - rows[0].interval.estimate
+    assert release_gate(1.0, rows, drop).verdict == "pass"
+    assert release_gate(1.0, rows, math.nextafter(drop, 0)).verdict == "blocked"
 
 
 def test_the_gate_blocks_a_harmed_group_whatever_the_mean_says():

@@ -50,6 +50,11 @@ def test_overlapping_windows_are_shared_out_so_that_none_is_missed():
     assert [one.at_s for one in match_events(truths, [advisory(101), advisory(190)])] == [190, 101]
 
 
+def test_advisories_are_shared_out_in_the_order_of_time_whatever_their_order_in_the_list():
+    late, early = advisory(108), advisory(101)
+    assert match_events([event(100), event(105)], [late, early]) == [early, late]
+
+
 def test_a_miss_is_listed_and_its_delay_is_infinite():
     scores = score_events([case([event(10), event(100)], [advisory(12)])])
     assert scores.delays_s.tolist() == [2, math.inf]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
-from surgical_ml.evaluation.metrics import UNDEFINED, LabelledCase, score_phases
+from surgical_ml.evaluation.metrics import PROTOCOLS, UNDEFINED, LabelledCase, phase_statistic, score_phases
 
 GOLDEN = Path(__file__).resolve().parents[5] / "shared" / "data" / "phase-golden"
 PHASES = ("a", "b", "c")
@@ -286,6 +286,40 @@ def test_no_cases_and_cases_of_the_same_name_are_refused():
         score()
     with pytest.raises(InputError, match="video01 twice"):
         score(case([0], [0]), case([0], [0]))
+
+
+def summaries(scores):
+    return {"accuracy": scores.accuracy} | scores.summaries
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_statistic_of_the_cases_as_they_are_is_the_headline(protocol):
+    """One phase is nowhere, one only predicted, and what was forgiven takes precision above 100."""
+    cases = [
+        case([0] * 30 + [1] * 30 + [2] * 5, [0] * 25 + [1] * 30 + [2] * 10, "a"),
+        case([0] * 20 + [1] * 20 + [3] * 20, [0] * 22 + [4] * 18 + [3] * 20, "b"),
+        case([1] * 20 + [2] * 20 + [5] * 20, [1] * 30 + [2] * 5 + [5] * 25, "c"),
+    ]
+    scores = score(*cases, protocol=protocol, phases=NAMES[:7], procedure="cholec80")
+    everyone = np.arange(3)[None]
+    for measure, summary in summaries(scores).items():
+        found = phase_statistic(scores, measure)(everyone)
+        assert found == pytest.approx([summary.mean], nan_ok=True), measure
+    if protocol == "official":
+        assert (scores.case_values["recall"] > 100).any()
+        assert math.isnan(scores.summaries["recall"].mean)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "per-phase", "pooled"])
+def test_the_statistic_of_drawn_cases_is_the_headline_of_just_those(protocol):
+    rng = np.random.default_rng(0)
+    labels = [(rng.integers(0, 3, n), rng.integers(0, 3, n)) for n in (5, 40, 17, 3)]
+    scores = score(*(case(*one, name=f"{k}") for k, one in enumerate(labels)), protocol=protocol)
+    draws = np.array([[0, 0, 1, 2], [3, 3, 3, 3], [2, 1, 3, 0]])
+    for drawn in range(len(draws)):
+        alone = score(*(case(*labels[k], name=f"{j}") for j, k in enumerate(draws[drawn])), protocol=protocol)
+        for measure, summary in summaries(alone).items():
+            assert phase_statistic(scores, measure)(draws)[drawn] == pytest.approx(summary.mean, nan_ok=True), measure
 
 
 def test_the_result_names_its_convention_and_survives_json():

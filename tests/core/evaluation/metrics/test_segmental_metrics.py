@@ -149,6 +149,17 @@ def test_a_phase_shorter_than_the_hold_need_only_be_held_while_it_lasts():
     assert latency(truth, truth, hold_s=5) == [0, 0]
 
 
+def test_a_hold_shorter_than_a_sample_asks_for_one_sample():
+    # the first run ends where looking begins, ten seconds before the transition
+    assert latency([0] * 15 + [1] * 5 + [0] * 12 + [1] * 28, hold_s=0.1) == [2]
+
+
+def test_a_phase_seen_only_when_it_is_over_is_a_miss_and_a_false_start():
+    scores = score([0] * 30 + [1] * 10 + [2] * 20, [0] * 40 + [1] * 20, hold_s=20)
+    assert np.isinf(scores.latencies_s).all()
+    assert scores.false_starts.tolist() == [1]
+
+
 def test_a_run_that_the_end_of_the_case_cuts_short_counts_as_held():
     assert latency([0] * 59 + [1], hold_s=5) == [29]
 

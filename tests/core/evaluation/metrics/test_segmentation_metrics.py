@@ -89,6 +89,7 @@ def test_surface_tolerances_are_pixels_at_512_and_grow_with_the_picture():
     assert near.class_values["nsd_5px"][0] == 1
     assert near.class_values["nsd_2px"][0] < 1
     assert far.class_values["nsd_5px"][0] < 1
+    assert score((square(50, width=511), square(52, width=511))).class_values["nsd_2px"][0] < 1
     wide = score((square(50, width=1024), square(54, width=1024)))
     assert wide.class_values["nsd_2px"][0] == 1
     assert near.class_values["hd95_px"][0] == 3
@@ -98,6 +99,18 @@ def test_ignored_pixels_of_the_truth_count_for_nothing():
     scores = score(([[1, 1, 255, 255]], [[1, 1, 2, 1]]))
     assert scores.isi_iou == 1
     assert math.isnan(scores.class_values["dice"][1])
+
+
+def test_with_more_than_255_classes_255_is_one_of_them():
+    classes = tuple(f"class {k}" for k in range(300))
+    scores = score(([[255, 255]], [[255, 0]]), classes=classes)
+    assert scores.class_values["iou"][254] == 0.5
+
+
+def test_frames_of_another_size_are_no_pair_that_flickers():
+    small, large = np.ones((4, 4), int), np.ones((8, 8), int)
+    assert np.isnan(score((small, small), (large, large)).flicker).all()
+    assert score((small, small), (large, large), (large, large)).flicker.tolist() == [0]
 
 
 def test_flicker_is_told_apart_from_motion_by_the_truths_own():

@@ -136,6 +136,11 @@ def test_remaining_time_is_held_against_a_clock_that_knows_only_the_mean_duratio
     assert scores.summary.worst == 10
 
 
+def test_the_clock_says_0_once_the_mean_duration_is_over():
+    scores = score_progress([TimedCase("a", np.zeros(4))], "remaining-time", fps=1, mean_duration_s=1)
+    assert scores.clock_mae.tolist() == [np.mean([abs(1 - 3), 2, 1, 0])]
+
+
 def test_progress_ends_at_1_and_the_clock_does_not_pass_it():
     scores = score_progress([TimedCase("a", np.arange(1, 11) / 10)], "progress", fps=1, mean_duration_s=5)
     assert scores.mae.tolist() == [0]
