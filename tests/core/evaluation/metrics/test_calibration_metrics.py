@@ -66,6 +66,17 @@ def test_risk_counts_errors_among_the_most_confident():
     assert found.aurc == pytest.approx((1 / 9 + 2 / 10) / 10)
 
 
+def test_a_coverage_that_ends_inside_a_sample_takes_that_sample_in():
+    # 80 % of three samples are two and a part of the third, which is wrong
+    assert two([0.9, 0.8, 0.7], [0, 0, 1]).risk_at[80] == pytest.approx(1 / 3)
+
+
+def test_the_classwise_error_is_the_mean_of_the_classes_errors():
+    p = np.tile([0.5, 0.3, 0.2], (10, 1))
+    assert calibration(np.repeat([0, 1], 5), p).classwise_ece == pytest.approx((0 + 0.2 + 0.2) / 3)
+    assert calibration(np.repeat([0, 1], [6, 4]), p).classwise_ece == pytest.approx(0.4 / 3)
+
+
 def test_equal_confidences_share_their_errors_whatever_their_order():
     ones = np.ones(4)
     for errors in ([1, 0, 0, 0], [0, 0, 0, 1]):
@@ -88,6 +99,8 @@ def test_a_model_that_is_wrong_only_at_transitions_is_told_from_one_that_is_not(
     assert found.boundary.ece > 0.4
     assert found.interior.ece == pytest.approx(0.01)
     assert found.interior.ece < found.everywhere.ece < found.boundary.ece
+    faster = score_calibration([ScoredCase("a", truth, p)], fps=2)
+    assert (faster.boundary.samples, faster.interior.samples) == (41, 159)
 
 
 def test_samples_without_truth_are_left_out():
@@ -124,6 +137,7 @@ def test_a_temperature_is_not_applied_to_the_cases_it_was_fitted_on():
     [
         ([0], [[0.5, 0.6]], "sample 0: expected probabilities that sum to 1"),
         ([0], [[1.5, -0.5]], "sum to 1"),
+        ([0], [[0.52, 0.5]], "sum to 1"),
         ([0], [[np.nan, 1]], "sum to 1"),
         ([2], [[0.5, 0.5]], "ids from -1 to 1"),
         ([0, 1], [[0.5, 0.5]], "probabilities, found"),

@@ -20,7 +20,7 @@ from surgical_ml.evaluation.metrics.statistics import (
     subgroups,
     widened_quantile,
 )
-from surgical_ml.evaluation.metrics.summary import summarise
+from surgical_ml.evaluation.metrics.summary import plain_number, summarise
 
 
 def mean(values, **options):
@@ -261,3 +261,12 @@ def test_the_worst_case_and_the_worst_tenth_stand_beside_a_mean_over_cases():
     assert (found.mean, found.worst, found.cvar10) == (13, 1, 2)
     assert summarise(np.arange(1.0, 26.0), "cases", worse="high").worst == 25
     assert summarise(np.arange(3.0), "phases").worst is None
+
+
+def test_a_single_value_is_written_without_a_spread():
+    assert str(summarise(np.array([5.0]), "cases")) == "5.00"
+    assert str(summarise(np.array([4.0, 6.0]), "phases")) == "5.00 +- 1.41 (sd over 2 phases)"
+
+
+def test_what_json_has_no_number_for_is_a_word():
+    assert [plain_number(one) for one in (1, math.nan, math.inf, -math.inf)] == [1.0, "NaN", "Inf", "-Inf"]

@@ -192,6 +192,7 @@ def test_quantiles_step_between_values_and_lean_on_infinity():
     assert quantile(np.array([1.0, 3.0]), 0.5) == 2
     assert quantile(np.array([1.0, np.inf]), 0.5) == np.inf
     assert quantile(np.array([1.0, 2.0, np.inf]), 0.5) == 2
+    assert quantile(np.array([np.inf, np.inf]), 0.5) == np.inf
     assert np.isnan(quantile(np.array([]), 0.5))
 
 
