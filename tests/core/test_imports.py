@@ -12,7 +12,7 @@ import importlib, json, sys, traceback
 
 BLOCKED = {
     "rclpy", "rcl_interfaces", "builtin_interfaces", "torch", "torchvision", "tensorrt", "openvino", "gi", "mcap",
-    "mcap_ros2", "albumentations", "matplotlib", "pydicom", "onnx", "onnxscript", "scipy", "sklearn", "ivtmetrics",
+    "mcap_ros2", "albumentations", "pydicom", "onnx", "onnxscript", "scipy", "sklearn", "ivtmetrics",
     "torchmetrics", "ray", "psutil", "hypothesis", "ray",
 }
 

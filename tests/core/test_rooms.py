@@ -29,7 +29,6 @@ FRAMEWORKS = {
     "pydicom": ("video.dicom",),
     "mcap": ("video.mcap",),
     "mcap_ros2": ("video.mcap",),
-    "matplotlib": ("evaluation",),
     "sklearn": ("evaluation.benchmark_metrics",),
     "ivtmetrics": ("evaluation.benchmark_metrics",),
     "torchmetrics": (),
