@@ -207,7 +207,7 @@ def _without_phases(cases: Sequence[EvaluatedCase]) -> dict[str, Any]:
 
 def _about_phases(scored: Sequence[EvaluatedCase], of_cases: Mapping[str, object]) -> list[str]:
     notes = [
-        "The predictor `network` is the largest of the recorded phase scores, which the temporal filter has smoothed."
+        "The predictor called network is the largest of the recorded phase scores, which the temporal filter has smoothed."
     ]
     if known_protocol(scored) is None:
         notes.append("No clock is ranked, and no progress scored: the protocol that was used is not at hand.")
