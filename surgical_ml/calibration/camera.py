@@ -19,7 +19,9 @@ OUTLIER_FLOOR_PX = 0.1
 FOLDS = 5
 FOCAL_LIMIT = 0.02  # relative standard deviation past which the views do not tell the focal length
 TYPICAL_NOISE_PX = 0.2
-RATIONAL_SPREAD = 2.0
+RATIONAL_SPREAD = np.array([0.5, 0.2, 0.05] * 2)
+"""Of k1, k2, k3 and k4, k5, k6: the higher a power, the less of it glass has, and the further it reaches where no view is."""
+
 COVERAGE_GRID = (6, 8)
 FOCAL_GUESSES = np.geomspace(0.25, 5.0, 16)  # of the image's width
 
@@ -216,7 +218,8 @@ def _hold_rational(shared: Floats, own: Floats) -> tuple[Floats, Floats, Floats]
     """A weak belief that the six radial coefficients of a rational lens are of ordinary size.
 
     Numerator and denominator can grow together without moving a pixel; views alone do not say where along that valley
-    the lens lies. The belief (standard deviation 2) is weak enough not to be seen in the pixels.
+    the lens lies, and where they leave a corner empty the highest powers run away in it. The belief is weak enough not
+    to be seen in the pixels of any view.
     """
     radial = np.array([4, 5, 8, 9, 10, 11])
     weight = TYPICAL_NOISE_PX / RATIONAL_SPREAD
