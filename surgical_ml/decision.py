@@ -20,7 +20,8 @@ class Decision:
 
     Attributes:
         seq: its number in the case, from 0; one for each event.
-        event: what it answers: frame, tick, robot-state, operator-action, record-failure.
+        event: what it answers: frame, tick, robot-state, operator-action, record-failure,
+            calibration-residual.
         index: the frame's index; None for any other event.
         stamp_ns: the event's.
         judged_ns: stamp of the newest frame that was judged; None before there is one.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from surgical_ml.calibration.validity import Residual
 from surgical_ml.video import Frame
 
 
@@ -80,4 +81,4 @@ class RecordFailure:
     what: str
 
 
-Event = Frame | Tick | RobotState | OperatorAction | RecordFailure
+Event = Frame | Tick | RobotState | OperatorAction | RecordFailure | Residual

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from surgical_ml.calibration.validity import Residual
 from surgical_ml.decision import Decision
 from surgical_ml.events import Action, Event, OperatorAction, RecordFailure, RobotState, Tick
 from surgical_ml.perception import Observation
@@ -15,6 +16,7 @@ TICK = "tick"
 ROBOT_STATE = "robot-state"
 OPERATOR_ACTION = "operator-action"
 RECORD_FAILURE = "record-failure"
+CALIBRATION_RESIDUAL = "calibration-residual"
 
 
 def event_name(event: Event) -> str:
@@ -30,6 +32,8 @@ def event_name(event: Event) -> str:
             return OPERATOR_ACTION
         case RecordFailure():
             return RECORD_FAILURE
+        case Residual():
+            return CALIBRATION_RESIDUAL
 
 
 def write_event(event: Event) -> dict[str, Any]:
@@ -49,6 +53,8 @@ def write_event(event: Event) -> dict[str, Any]:
             }
         case RecordFailure():
             values |= {"seq": event.seq, "what": event.what}
+        case Residual():
+            values |= {"check": event.check, "source": event.source, "value_milli": event.value_milli}
         case Tick():
             pass
     return values
@@ -60,10 +66,11 @@ _FIELDS: dict[str, dict[str, type]] = {
     ROBOT_STATE: {"source": str, "valid": bool, "values": list},
     OPERATOR_ACTION: {"action": str, "actor": str, "code": str, "subject": str},
     RECORD_FAILURE: {"seq": int, "what": str},
+    CALIBRATION_RESIDUAL: {"check": str, "source": str, "value_milli": int},
 }
 
 
-def read_event(values: Mapping[str, Any]) -> Tick | RobotState | OperatorAction | RecordFailure | None:
+def read_event(values: Mapping[str, Any]) -> Tick | RobotState | OperatorAction | RecordFailure | Residual | None:
     """The event that was written; None for a frame, whose pixels are elsewhere.
 
     Raises:
@@ -87,6 +94,8 @@ def read_event(values: Mapping[str, Any]) -> Tick | RobotState | OperatorAction 
             return OperatorAction(stamp_ns, action, values["actor"], values["code"], values["subject"])
         case "record-failure":
             return RecordFailure(stamp_ns, values["seq"], values["what"])
+        case "calibration-residual":
+            return Residual(stamp_ns, values["check"], values["value_milli"], values["source"])
     return None
 
 

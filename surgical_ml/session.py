@@ -9,6 +9,7 @@ from surgical_ml import record
 from surgical_ml.audit import Recorder
 from surgical_ml.calibration.files import digest, read_any
 from surgical_ml.calibration.model import Calibration
+from surgical_ml.calibration.validity import Doubt, Residual, ValidityWatch
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.engine import Model, load_model, open_engine, warm_up
@@ -16,6 +17,7 @@ from surgical_ml.errors import InputError
 from surgical_ml.events import Action, Event, OperatorAction, RecordFailure
 from surgical_ml.geometry import Scene, Tracker
 from surgical_ml.guidance import (
+    CALIBRATION_DOUBTFUL,
     AdvisoryMachine,
     Gate,
     GateInput,
@@ -81,6 +83,7 @@ class Session:
         self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
         self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps), resumed=resumed)
         self._calibration, self._resumed = calibration, resumed
+        self._validity = ValidityWatch()
         self._advisories = AdvisoryMachine()
         self._seq = 0
         self._now_ns = 0
@@ -108,11 +111,14 @@ class Session:
         seen = self._perceiver.perceive(event, self._stage) if isinstance(event, Frame) else None
         if isinstance(event, OperatorAction):
             self._obey(event)
+        if isinstance(event, Residual) and self._calibration:
+            self._validity.tell(event)
+        doubts = self._validity.pass_time(self._now_ns)
         scene = self._tracker.skip(self._now_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
         self._stage("geometry")
         estimate, deviations = self._workflow.step(self._now_ns, seen if self._running else None, scene)
         self._stage("workflow")
-        decision, transitions = self._decide(event, seen, scene, estimate, deviations)
+        decision, transitions = self._decide(event, seen, scene, estimate, deviations, doubts)
         self._stage("guidance")
         body = {
             "event": record.write_event(event),
@@ -162,19 +168,20 @@ class Session:
         scene: Scene,
         estimate: WorkflowEstimate,
         deviations: tuple[Deviation, ...],
+        doubts: tuple[Doubt, ...],
     ) -> tuple[Decision, tuple[Transition, ...]]:
         now = self._now_ns
         given = GateInput(
             frame=seen is not None,
             refusal="" if seen is None or seen.refusal is None else seen.refusal.value,
-            degraded=() if seen is None else seen.degraded,
+            degraded=(*(() if seen is None else seen.degraded), *((CALIBRATION_DOUBTFUL,) if doubts else ())),
             started=self._started,
             paused=self._paused,
             record_failed=isinstance(event, RecordFailure),
         )
         view = self._gate.update(now, given)
         announced = frozenset((a.code, a.subject) for a in self._advisories.active)
-        self._advisories.update(now, conditions_from(deviations, view, announced))
+        self._advisories.update(now, conditions_from(deviations, view, announced, doubts))
         shown = view.validity in (Validity.OK, Validity.DEGRADED)
         if seen is not None and seen.admitted:
             self._judged_ns = seen.stamp_ns

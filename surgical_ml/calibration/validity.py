@@ -19,7 +19,7 @@ START_NS = 20 * SECOND_NS
 START_SECONDS = 10
 """Of the twenty that a stream must have said something in, before the check at the start judges by it."""
 
-ALLOWANCE, FARTHEST, ALARM, START_LIMIT = 1500, 4000, 24_000, 2000
+ALLOWANCE, FARTHEST, ALARM, START_LIMIT = 1500, 4000, 18_000, 2000
 """In thousandths of a standard deviation. The last: how far the median of the first twenty seconds may be off."""
 
 
@@ -53,7 +53,7 @@ CHECKS: Mapping[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """One measurement.
+    """One measurement; an event of a `Session`. Of a check that does not exist it raises an InputError.
 
     Attributes:
         stamp_ns: of the pictures it was made from.
@@ -66,6 +66,10 @@ class Residual:
     check: str
     value_milli: int
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.check not in CHECKS:
+            raise InputError("residual", f"one of {', '.join(CHECKS)}", repr(self.check))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +146,7 @@ class ValidityWatch:
         self._streams: dict[tuple[str, str], _Stream] = {}
 
     def tell(self, residual: Residual) -> None:
-        """Take one measurement.
-
-        Raises:
-            InputError: there is no such check.
-        """
-        require_check(residual.check)
+        """Take one measurement."""
         key = (residual.check, residual.source)
         if key not in self._streams:
             self._streams[key] = _Stream(*key)
@@ -160,12 +159,6 @@ class ValidityWatch:
         return tuple(doubt for stream in self._streams.values() if (doubt := stream.doubt) is not None)
 
 
-def require_check(name: str) -> None:
-    """Refuse the name of a check that does not exist."""
-    if name not in CHECKS:
-        raise InputError("residual", f"one of {', '.join(CHECKS)}", repr(name))
-
-
 def check_start(residuals: Sequence[Residual]) -> tuple[StartFinding, ...]:
     """The check at the start of a case, of everything measured in its first twenty seconds.
 
@@ -176,14 +169,10 @@ def check_start(residuals: Sequence[Residual]) -> tuple[StartFinding, ...]:
 
     Returns:
         A finding a stream, by name. A calibration of which every finding is `silent` was not checked.
-
-    Raises:
-        InputError: there is no such check.
     """
     begun_ns = min((one.stamp_ns for one in residuals), default=0)
     seconds: dict[tuple[str, str], dict[int, list[int]]] = {}
     for one in residuals:
-        require_check(one.check)
         after_ns = one.stamp_ns - begun_ns
         if after_ns < START_NS:
             stream = seconds.setdefault((one.check, one.source), {})

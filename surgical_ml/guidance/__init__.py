@@ -12,11 +12,18 @@ from surgical_ml.guidance.advisory import (
     Reason,
     Validity,
 )
-from surgical_ml.guidance.conditions import TECHNICAL_CODE, conditions_from, make_guidance, technical_condition
+from surgical_ml.guidance.conditions import (
+    CALIBRATION_DOUBTFUL,
+    TECHNICAL_CODE,
+    conditions_from,
+    make_guidance,
+    technical_condition,
+)
 from surgical_ml.guidance.gate import Gate, GateInput, GateView
 from surgical_ml.guidance.machine import AdvisoryMachine, Transition, announce
 
 __all__ = [
+    "CALIBRATION_DOUBTFUL",
     "MAX_WORDS",
     "TECHNICAL_CODE",
     "Advisory",

@@ -1,5 +1,6 @@
 """The risk table, and what it makes of deviations and of the gate. Priorities come from here, never from a model."""
 
+from surgical_ml.calibration.validity import Doubt
 from surgical_ml.geometry import Scene
 from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Priority, Reason
 from surgical_ml.guidance.gate import GateView
@@ -31,10 +32,15 @@ _TECHNICAL = {
     "stalled": (Priority.MEDIUM, "Assistance withheld: judging has stopped", "frames are judged again"),
 }
 TECHNICAL_CODE = "assistance-withheld"
+CALIBRATION_DOUBTFUL = "calibration-doubtful"
+"""What the gate calls the poor quality, and the code of the advisory."""
 
 
 def conditions_from(
-    deviations: tuple[Deviation, ...], view: GateView, announced: frozenset[tuple[str, str]]
+    deviations: tuple[Deviation, ...],
+    view: GateView,
+    announced: frozenset[tuple[str, str]],
+    doubts: tuple[Doubt, ...] = (),
 ) -> tuple[Condition, ...]:
     """Everything that has to be announced now.
 
@@ -45,6 +51,7 @@ def conditions_from(
         deviations: present ones.
         view: the gate's answer to this event.
         announced: (code, subject) of the advisories that are active already.
+        doubts: what speaks against the camera's calibration.
     """
     found = []
     shown = view.reason == ""
@@ -53,6 +60,8 @@ def conditions_from(
             found.append(_procedural(one, view.degraded if shown else (view.reason,)))
     if view.reason in _TECHNICAL:
         found.append(technical_condition(view.reason, view.since_ns))
+    if doubts and view.reason != "no-case":
+        found.append(_calibration_doubtful(doubts))
     return tuple(found)
 
 
@@ -61,6 +70,17 @@ def technical_condition(reason: str, since_ns: int) -> Condition:
     priority, text, clears = _TECHNICAL[reason]
     why = Reason(f"gate/{reason}", ("judged video",), (reason,), (), "high", (), clears)
     return Condition(TECHNICAL_CODE, reason, Kind.TECHNICAL, priority, since_ns, text, why)
+
+
+def _calibration_doubtful(doubts: tuple[Doubt, ...]) -> Condition:
+    expected, observed = zip(
+        *((f"{one.source} {one.expected}".strip(), f"{one.source} {one.found}".strip()) for one in doubts), strict=True
+    )
+    rule = "calibration/" + "+".join(dict.fromkeys(one.check for one in doubts))
+    why = Reason(rule, expected, observed, (), "high", (), "values as calibrated again, or a new calibration")
+    since_ns = min(one.since_ns for one in doubts)
+    text = "Camera calibration is doubtful: rely on distances in pixels only"
+    return Condition(CALIBRATION_DOUBTFUL, "camera", Kind.TECHNICAL, Priority.MEDIUM, since_ns, text, why)
 
 
 def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:

@@ -147,6 +147,7 @@ class ScriptedCase:
         perceiver: Perceiver | None = None,
         config: CaseConfig | None = None,
         resumed: bool = False,
+        calibration: str = "",
     ) -> None:
         self.networks = networks or Networks()
         self.recorder = recorder if recorder is not None else MemoryRecorder()
@@ -158,6 +159,7 @@ class ScriptedCase:
             self.perceiver,
             self.recorder,
             case="case-1",
+            calibration=calibration,
             resumed=resumed,
         )
         self.now = 0

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgical_ml.audit import canonical
+from surgical_ml.calibration.validity import CHECKS, Residual
 from surgical_ml.events import Action, OperatorAction, RecordFailure, RobotState, Tick
 from surgical_ml.perception import Observation, Refusal, SeenInstrument, SeenStructure
 from surgical_ml.record import event_name, read_event, write_event, write_observation
@@ -17,6 +18,7 @@ EVENTS = st.one_of(
     st.builds(RobotState, STAMPS, TEXTS, st.booleans(), st.lists(st.tuples(TEXTS, TEXTS), max_size=4).map(tuple)),
     st.builds(OperatorAction, STAMPS, st.sampled_from(Action), TEXTS, TEXTS, TEXTS),
     st.builds(RecordFailure, STAMPS, st.integers(0, 2**63 - 1), TEXTS),
+    st.builds(Residual, STAMPS, st.sampled_from(sorted(CHECKS)), st.integers(-(10**9), 10**9), TEXTS),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-100, 100) | st.text(max_size=5),

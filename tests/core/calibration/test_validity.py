@@ -116,7 +116,7 @@ def test_values_near_what_is_expected_never_raise_a_doubt(values):
 
 def test_an_unknown_check_is_refused():
     with pytest.raises(InputError, match=r"residual: expected one of epipolar, .* found 'mood'"):
-        ValidityWatch().tell(Residual(0, "mood", 1))
+        Residual(0, "mood", 1)
 
 
 def test_an_untouched_camera_stays_trusted_while_values_are_missing():
