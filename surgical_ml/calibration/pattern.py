@@ -119,6 +119,9 @@ def find(pattern: Pattern, image: npt.NDArray[np.uint8], name: str) -> View | st
     if isinstance(found, str):
         return found
     numbers, pixels = found
+    if not pattern.upside_down_differs and pixels[pattern.columns - 1, 0] < pixels[0, 0]:
+        # Either end may be taken for the first; one rule for all pictures, so that both cameras of a pair take the same.
+        pixels = pixels[::-1].copy()
     view = View(name, pixels, pattern.points[numbers], (gray.shape[1], gray.shape[0]))
     blur = edge_width_px(gray, pixels)
     spacing = typical_spacing_px(view)

@@ -43,7 +43,7 @@ def test_true_points_lie_on_their_epipolar_lines():
     for left, right in stereo_views(np.random.default_rng(3), ENDOSCOPE, RIGHT, RIGHT_FROM_LEFT, 2, noise_px=0):
         away = epipolar_px(ENDOSCOPE, RIGHT, RIGHT_FROM_LEFT, left.pixels, right.pixels)
         assert away.max() < 1e-3
-        moved = epipolar_px(ENDOSCOPE, RIGHT, RIGHT_FROM_LEFT, left.pixels, right.pixels + [0, 2])
+        moved = epipolar_px(ENDOSCOPE, RIGHT, RIGHT_FROM_LEFT, left.pixels, right.pixels + np.array([0, 2]))
         assert np.median(moved) == pytest.approx(2, rel=0.15)
 
 
