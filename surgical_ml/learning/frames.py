@@ -18,7 +18,16 @@ import numpy.typing as npt
 
 from surgical_ml.errors import InputError
 from surgical_ml.labels import natural
-from surgical_ml.simulation import DISTURBANCES, RICH_DISTURBANCES, TOOLS, CasePlan, Renderer, plan_case, shuffle_tools
+from surgical_ml.simulation import (
+    DISTURBANCES,
+    LOOKS,
+    RICH_DISTURBANCES,
+    TOOLS,
+    CasePlan,
+    Renderer,
+    plan_case,
+    shuffle_tools,
+)
 
 WIDTH, HEIGHT, STRIDE = 320, 192, 4
 _SIZES = {(480, 270): 0.36, (400, 320): 0.14, (432, 324): 0.14, (854, 480): 0.21, (1280, 720): 0.15}
@@ -35,6 +44,9 @@ IGNORED, ANY_TOOL, NOT_A_TOOL = 255, 254, 253
 """Mask ids of what is known in part: nothing; that some tool is there, but not which; that no tool is there."""
 
 UNKNOWN_PHASE = -1
+
+TRAINING_LOOKS = (*LOOKS, "mixed")
+"""What the cases of a training may look like; see `look_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,25 @@ def sample(renderer: Renderer, t_s: float) -> Sample:
     }
 
 
+def look_of(look: str, seed: int) -> str:
+    """The look of one case: where a training is `mixed`, two cases in three are rich and the third is plain, by seed.
+
+    A network that has seen both knows a plain simulation and is not lost in a real picture.
+
+    Args:
+        look: one of `TRAINING_LOOKS`.
+        seed: of the case.
+
+    Raises:
+        InputError: there is no such look.
+    """
+    if look not in TRAINING_LOOKS:
+        raise InputError("look", f"one of {list(TRAINING_LOOKS)}", look)
+    if look != "mixed":
+        return look
+    return "plain" if seed % 3 == 0 else "rich"
+
+
 def synthetic_plan(rng: np.random.Generator, seed: int, split: str, look: str, **how: Any) -> CasePlan:
     """The plan of one case to learn from.
 
@@ -228,7 +259,7 @@ def _render_case(seed: int, split: str, frames: int, path: Path, look: str) -> N
         rng,
         seed,
         split,
-        look,
+        look_of(look, seed),
         duration_s=float(rng.uniform(60, 400)),
         deviation=str(rng.choice(["none", "none", "tool-mismatch", "order"])),
         disturbances=DISTURBANCES if rng.random() < 0.5 else (),
@@ -243,7 +274,19 @@ def _render_case(seed: int, split: str, frames: int, path: Path, look: str) -> N
 def render_frames(
     folder: Path, split: str, *, first_seed: int, cases: int, frames: int, look: str = "plain", workers: int = 2
 ) -> None:
-    """Render `frames` random moments of each case into `folder`, a folder a case; cases already there are kept."""
+    """Render `frames` random moments of each case into `folder`, a folder a case; cases already there are kept.
+
+    Args:
+        folder: a folder a case is made in it, named by the case's seed.
+        split: `train`, or any other for held-out colours and shapes.
+        first_seed: of the first case; cases: how many; frames: of each.
+        look: one of `TRAINING_LOOKS`.
+        workers: processes; what is rendered does not depend on how many.
+
+    Raises:
+        InputError: there is no such look.
+    """
+    look_of(look, first_seed)
     folder.mkdir(parents=True, exist_ok=True)
     seeds = [seed for seed in range(first_seed, first_seed + cases) if not (folder / str(seed)).exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

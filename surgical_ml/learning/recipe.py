@@ -26,16 +26,21 @@ from surgical_ml.learning.confidence import (
 )
 from surgical_ml.learning.export import DISTURBED, calibrate, export_frame, export_phase, write_model
 from surgical_ml.learning.frame_net import FrameNet
-from surgical_ml.learning.frames import Frames, StoredFrames, render_frames
+from surgical_ml.learning.frames import TRAINING_LOOKS, Frames, StoredFrames, render_frames
 from surgical_ml.learning.loop import Place, Schedule
 from surgical_ml.learning.phase_net import PhaseNet
 from surgical_ml.learning.restore import restore_frame_net
 from surgical_ml.learning.run_folder import WEIGHTS, RunFolder, digest_of_files
 from surgical_ml.learning.train_frame import normalise, run_all, score_frame, train_frame
 from surgical_ml.learning.train_phase import Sequence, load_phase, score_phase, see_case, train_phase
-from surgical_ml.simulation import LOOKS
 
 TRAINED_ON = "synthetic operations only"
+
+_LOOK_SAID = {
+    "plain": "in the plain look",
+    "rich": "in the rich look",
+    "mixed": "two cases in three in the rich look and the third in the plain one, by seed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +180,14 @@ tips, picture quality, in-body, features, novelty. `phase.onnx` (each step): the
 progress, nearness of a boundary. Input 320 x 192 pixels, RGB, letterboxed from the content area.
 
 **Data.** {amounts.cases} synthetic cases x {amounts.frames} frames for the frame network, {amounts.phase_cases} cases x
-{amounts.phase_frames} moments for the phase network, in the {look} look, augmented, at 400 x 320 to 1280 x 720 pixels,
+{amounts.phase_frames} moments for the phase network, {_LOOK_SAID[look]}, augmented, at 400 x 320 to 1280 x 720 pixels,
 three in five of them through a lossy codec; licence of code, data and weights: Apache-2.0.
 
-**Held-out scores (synthetic).** Cases with other seeds, drawn with other colours and shapes than the training cases: half of
-{amounts.held_out} cases x 20 frames (frame network, disturbed views included), {amounts.phase_held} undisturbed cases x 150
-moments (phase network, deviating orders included). The other half, and {amounts.phase_held} other cases, are what
-temperatures, certainty and novelty were fitted on. One training run, seed 0, so no spread over runs is known;
-`phase_accuracy_std` is the spread over cases.
+**Held-out scores (synthetic).** Cases with other seeds, of the same looks, drawn with other colours and shapes than the
+training cases: half of {amounts.held_out} cases x 20 frames (frame network, disturbed views included),
+{amounts.phase_held} undisturbed cases x 150 moments (phase network, deviating orders included). The other half, and
+{amounts.phase_held} other cases, are what temperatures, certainty and novelty were fitted on. One training run, seed 0, so no
+spread over runs is known; `phase_accuracy_std` is the spread over cases.
 
 | score | value |
 |---|---|
@@ -209,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make a model folder from synthetic operations.")
     parser.add_argument("work", type=Path, help="folder that keeps each stage")
     parser.add_argument("folder", type=Path, help="model folder to write, NAME/VERSION")
-    parser.add_argument("--look", choices=LOOKS, default="plain", help="of the pictures it learns from")
+    parser.add_argument("--look", choices=TRAINING_LOOKS, default="plain", help="of the pictures it learns from")
     parser.add_argument("--start", type=Path, help="model folder to continue from")
     given = parser.parse_args()
     amounts = Amounts() if given.start is None else replace(Amounts(), epochs=Amounts().epochs / 2)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from surgical_ml.errors import InputError
 from surgical_ml.learning.frame_net import FrameNet
-from surgical_ml.learning.frames import draw_size, sample
+from surgical_ml.learning.frames import draw_size, look_of, sample
 from surgical_ml.learning.loop import Place, Schedule, train
 from surgical_ml.learning.phase_net import PhaseNet
 from surgical_ml.learning.run_folder import WEIGHTS, RunFolder
@@ -40,7 +40,11 @@ class Sequence:
 def see_case(
     net: FrameNet, seed: int, split: str, frames: int, *, disturbed: bool = True, look: str = "plain"
 ) -> Sequence:
-    """Render one case at `frames` irregular moments and keep what the frame network makes of them; only inside views."""
+    """Render one case at `frames` irregular moments and keep what the frame network makes of them; only inside views.
+
+    Raises:
+        InputError: `look` is none of `TRAINING_LOOKS`.
+    """
     rng = np.random.default_rng([seed, 12])
     plan = plan_case(
         seed,
@@ -48,7 +52,7 @@ def see_case(
         deviation=str(rng.choice(["none", "tool-mismatch", "order"], p=[0.4, 0.3, 0.3])),
         disturbances=DISTURBANCES if disturbed and rng.random() < 0.5 else (),
         split="train" if split == "train" else "held-out",
-        look=look,
+        look=look_of(look, seed),
     )
     # Without these the phase is read off the tools alone, and a tool in the wrong phase passes for a change of phase.
     if split == "train" and rng.random() < 0.4:
