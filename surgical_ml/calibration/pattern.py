@@ -23,6 +23,7 @@ PER_METRE = {"mm": 1000, "cm": 100, "m": 1}
 BLUR_SHARE = 0.22
 BLUR_FLOOR_PX = 6.0
 MIN_CHARUCO_CORNERS = 8
+SECOND_LOOK_WIDTH = 960
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def find(pattern: Pattern, image: npt.NDArray[np.uint8], name: str) -> View | st
         return f"blurred: edges {blur:.0f} px wide where points are {spacing:.0f} px apart"
     if pattern.kind == "charuco":
         return view
-    if not isinstance(_points(pattern, _painted_over(gray, view)), str):
+    if not isinstance(_points(pattern, _shrunk(_painted_over(gray, view))), str):
         return "two patterns"
     return view
 
@@ -256,6 +257,15 @@ def _painted_over(gray: Gray, view: View) -> Gray:
     copy = gray.copy()
     cv2.fillConvexPoly(copy, outline.astype(np.int32), int(np.median(gray)))
     return copy
+
+
+def _shrunk(gray: Gray) -> Gray:
+    """A picture at most 960 wide: whether there is another pattern shows there as well, in a fifth of the time."""
+    height, width = gray.shape
+    if width <= SECOND_LOOK_WIDTH:
+        return gray
+    size = (SECOND_LOOK_WIDTH, round(height * SECOND_LOOK_WIDTH / width))
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _other_pattern(pattern: Pattern, gray: Gray) -> str:
