@@ -319,4 +319,4 @@ def _stereo(
 
 
 def _first_line(text: str) -> str:
-    return repr(next(line.strip() for line in text.splitlines() if line.strip())[:40])
+    return repr(next((line.strip() for line in text.splitlines() if line.strip()), "")[:40])

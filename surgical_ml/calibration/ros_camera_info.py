@@ -163,8 +163,8 @@ def rectification(name: str, calibration: StereoCalibration) -> tuple[Floats, Fl
         right.matrix,
         right.coefficients,
         size,
-        motion[:3, :3],
-        motion[:3, 3],
+        motion[:3, :3].copy(),
+        motion[:3, 3:].copy(),
     )
     if left.model == "fisheye":
         found = cv2.fisheye.stereoRectify(*arguments, flags=cv2.CALIB_ZERO_DISPARITY)[:4]
