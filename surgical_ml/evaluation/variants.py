@@ -16,12 +16,14 @@ from surgical_ml.engine.precision import to_half, to_int8
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.agreement import Agreement, Side, compare, rendered
 from surgical_ml.perception.preprocess import Preprocessor
+from surgical_ml.simulation.plan import DISTURBANCES, Split
 from surgical_ml.video import ContentTracker, Frame, open_source
 
 CARD, RESULTS = "card.md", "results.json"
 CALIBRATION_FRAMES = 96
-_CALIBRATION_SEEDS = range(5200, 5208)
-"""None of them is of a case that anything is compared on."""
+_CALIBRATION_SEEDS = range(5200, 5224)
+"""None of them is of a case that anything is compared on. Every second one has the looks of training, and of each two
+neighbours' pairs one has whatever may spoil a picture: int8 is to hold where the phase network is not sure, too."""
 
 Progress = Callable[[int, int | None], None]
 _ROW = re.compile(r"^\| (?P<name>[\w@. /-]+) \| (?P<value>-?\d[\d.e+-]*) \|$", re.MULTILINE)
@@ -46,7 +48,7 @@ def make_variant(
         out: folder to make; it must not exist.
         data: video that int8's ranges are taken from, `CALIBRATION_FRAMES` frames evenly over it; rendered operations
             if None.
-        video: what both are compared on; a rendered operation if None.
+        video: what both are compared on; several rendered operations if None.
         progress: told (frames compared, frames or None).
 
     Returns:
@@ -89,14 +91,20 @@ def calibration_pictures(manifest: Manifest, data: str | None = None) -> list[Te
         InputError: the video cannot be opened, or holds no frame.
     """
     if data is None:
-        each = CALIBRATION_FRAMES // len(_CALIBRATION_SEEDS)
-        return [picture for seed in _CALIBRATION_SEEDS for picture in _inputs(manifest, rendered(seed, each))]
+        return [picture for seed in _CALIBRATION_SEEDS for picture in _inputs(manifest, _calibration_case(seed))]
     with open_source(data) as source:
         step = max(1, (source.info.frames or 0) // CALIBRATION_FRAMES)
         pictures = _inputs(manifest, islice(source, 0, step * CALIBRATION_FRAMES, step))
     if not pictures:
         raise InputError(data, "at least one frame", "none")
     return pictures
+
+
+def _calibration_case(seed: int) -> Iterable[Frame]:
+    k = seed - _CALIBRATION_SEEDS[0]
+    split: Split = "train" if k % 2 else "held-out"
+    disturbances = DISTURBANCES if k % 4 >= 2 else ()
+    return rendered(seed, CALIBRATION_FRAMES // len(_CALIBRATION_SEEDS), split=split, disturbances=disturbances)
 
 
 def read_card(folder: Path) -> tuple[str, list[str]]:
@@ -163,8 +171,8 @@ def _write_manifest(model: Model, precision: str, folder: Path) -> None:
 _MADE = {
     "fp16": "Products with weights in half precision; means, squares, soft-maxima, the novelty score and the phase network's "
     "state in float32.",
-    "int8": "The feature pyramid in int8, symmetric, by QDQ pairs, but for its first convolutions and its last ones; the rest, "
-    "and the phase network, in float32.",
+    "int8": "In int8, symmetric, by QDQ pairs: those convolutions of the frame network that save the most multiplications "
+    "for what they cost. The first and the last ones, the coarsest grid, all else and the phase network in float32.",
 }
 
 
@@ -173,6 +181,7 @@ def _write_results(made: Model, parent: Model, agreement: Agreement) -> None:
     manifest = made.manifest
     scores = {
         "agreement_mask_iou": agreement.mask_iou_ppm / 1e6,
+        "agreement_lowest_case_iou": agreement.lowest_case[1] / 1e6,
         "agreement_lowest_class_iou": agreement.lowest[1] / 1e6,
         "agreement_phase": agreement.phase_ppm / 1e6,
         "agreement_admission": agreement.admission_ppm / 1e6,
@@ -191,7 +200,8 @@ def _write_results(made: Model, parent: Model, agreement: Agreement) -> None:
 in {manifest.precision}. {_MADE[manifest.precision]}
 
 **How far it agrees with it**, on ONNX Runtime, over {agreement.frames} frames ({agreement.case}). The class that agrees
-least is {agreement.lowest[0]}, the worst frame number {agreement.worst_index}. {verdict}
+least is {agreement.lowest[0]}, the case {agreement.lowest_case[0]}, the worst frame number {agreement.worst_index} of
+{agreement.worst_case}. {verdict}
 
 | measure | value |
 |---|---|

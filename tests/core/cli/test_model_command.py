@@ -14,7 +14,7 @@ from surgical_ml.errors import InputError
 from surgical_ml.evaluation import agreement
 from surgical_ml.evaluation.variants import make_variant
 
-FEW = 24
+FEW, TWO = 24, range(4400, 4402)
 SHIPPED = load_model("cholecystectomy")
 
 
@@ -22,6 +22,7 @@ SHIPPED = load_model("cholecystectomy")
 def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command compares on takes its time; these tests look at what it makes of it."""
     monkeypatch.setattr(agreement, "FRAMES", FEW)
+    monkeypatch.setattr(agreement, "OPERATIONS", TWO)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def half_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("variants") / "half"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "FRAMES", FEW)
+        patch.setattr(agreement, "OPERATIONS", TWO)
         assert make_variant(SHIPPED, "fp16", out).passed
     return out
 
@@ -134,6 +136,19 @@ def test_check_is_1_for_models_that_differ_too_much(cli, half: Path, tmp_path: P
     assert signed.status == 1
     assert "NOT signed" in signed.out
     assert not (half / "manifest.sig").exists()
+
+
+def test_each_operation_is_compared_as_if_it_were_the_only_one(half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(seeds: range) -> agreement.Agreement:
+        monkeypatch.setattr(agreement, "OPERATIONS", seeds)
+        monkeypatch.setattr(agreement, "FRAMES", 4 * len(seeds))
+        return agreement.compare(agreement.Side(load_model(half)), agreement.Side(SHIPPED))
+
+    both, first, second = over(range(4400, 4402)), over(range(4400, 4401)), over(range(4401, 4402))
+    assert both.frames == 8
+    assert both.mask_iou_ppm == (first.mask_iou_ppm + second.mask_iou_ppm) // 2
+    assert both.lowest_case == min(first.lowest_case, second.lowest_case, key=lambda one: one[1])
+    assert both.worst_iou_ppm == min(first.worst_iou_ppm, second.worst_iou_ppm)
 
 
 def test_check_needs_two_things_to_compare(cli, half: Path) -> None:
