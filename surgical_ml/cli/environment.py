@@ -175,6 +175,20 @@ def _models() -> Iterator[Finding]:
             yield Finding(name, State.OK, f"digests match, {model.sha256[:12]}", need, remedy, vital=True)
         except InputError as error:
             yield Finding(name, State.WRONG, str(error), need, remedy, vital=True)
+        yield _signature(folder, name)
+
+
+def _signature(folder: Path, model: str) -> Finding:
+    """By which key a model is signed; whether that one is to be believed, the configuration of a case says."""
+    from surgical_ml.engine.signature import signed_by
+
+    name, need = f"signature of {model}", "cases whose configuration names a model_key"
+    remedy = f"surgical-ml model sign {folder} --key FILE, or restore the folder: git checkout models"
+    try:
+        signer = signed_by(folder, (folder / "manifest.json").read_bytes())
+    except InputError as error:
+        return Finding(name, State.WRONG, str(error), need, remedy)
+    return Finding(name, State.OK if signer else State.MISSING, f"by {signer}" if signer else "none", need, remedy)
 
 
 def _protocols() -> Iterator[Finding]:

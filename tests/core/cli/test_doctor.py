@@ -12,6 +12,7 @@ import pytest
 
 from surgical_ml.cli import environment
 from surgical_ml.cli.environment import Finding, State
+from surgical_ml.engine.signature import signed_by
 from surgical_ml.places import shared_folder
 
 
@@ -50,6 +51,24 @@ def test_a_changed_model_is_named_and_the_main_job_cannot_run(
     assert done.status == 1
     assert "THE MAIN JOB CANNOT RUN HERE" in done.out
     assert any(line.startswith("wrong") and "frame.onnx" in line for line in done.out.splitlines())
+
+
+def test_a_model_says_by_which_key_it_is_signed_if_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(shared_folder("models"), tmp_path / "models")
+    monkeypatch.setenv("SURGICAL_ML_SHARE", str(tmp_path))
+    folder = tmp_path / "models" / "cholecystectomy" / "1"
+
+    def finding() -> Finding:
+        return found("signature of model cholecystectomy/1", environment._models())
+
+    assert finding().state is State.OK
+    assert finding().found == f"by {signed_by(folder, (folder / 'manifest.json').read_bytes())}"
+    (folder / "manifest.sig").write_bytes(bytes(64))
+    assert finding().state is State.WRONG
+    assert "manifest.sig" in finding().found
+    (folder / "manifest.sig").unlink()
+    (folder / "signer.pem").unlink()
+    assert (finding().state, finding().found) == (State.MISSING, "none")
 
 
 def test_models_that_are_nowhere_are_vital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
