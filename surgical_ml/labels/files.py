@@ -33,11 +33,15 @@ def read_text(path: Path, kind: str) -> str:
         InputError: as `read_bytes`; or it is not UTF-8.
     """
     try:
-        return read_bytes(path, kind).decode("utf-8-sig")
+        text = read_bytes(path, kind).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             path, f"{kind} in UTF-8", f"byte 0x{error.object[error.start]:02x} at {error.start}"
         ) from error
+    # What counts as blank in text is more than in bytes: separators of records, spaces of other scripts, a lone mark.
+    if not text.strip():
+        raise InputError(path, kind, "an empty file")
+    return text
 
 
 def read_json(path: Path, kind: str) -> Any:

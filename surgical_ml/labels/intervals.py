@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from surgical_ml.errors import InputError
 from surgical_ml.labels.files import member, read_json
-from surgical_ml.labels.track import LabelTrack
+from surgical_ml.labels.track import LONGEST_CASE_S, LabelTrack
 from surgical_ml.labels.vocabulary import MULTIBYPASS140_PHASES, UNDEFINED
 
 OVERLAYS = {12: "out_of_body", 13: "severe_index"}
@@ -42,8 +42,8 @@ def read_multibypass140(path: Path, case: str) -> IntervalLabels:
     """Read the JSON file of one operation.
 
     Raises:
-        InputError: not such a file; an interval of no length, or outside the video; phases or steps that overlap; a
-            name that does not belong to its id.
+        InputError: not such a file; an interval of no length, or later than any operation lasts; phases or steps that
+            overlap; a name that does not belong to its id.
     """
     values = read_json(path, "phases and steps")
     phases = _intervals(values, "phases", path)
@@ -105,5 +105,7 @@ def _intervals(values: object, key: str, path: Path) -> tuple[Interval, ...]:
         start, end = member(one, "start", int, where), member(one, "end", int, where)
         if not 0 <= start < end:
             raise InputError(where, "a start before its end, in ms", f"{start} and {end}")
+        if end > LONGEST_CASE_S * 1000:
+            raise InputError(where, f"an end within {LONGEST_CASE_S // 3600} hours, in ms", str(end))
         found.append(Interval(start, end, member(one, "label_id", int, where), member(one, "label_name", str, where)))
     return tuple(sorted(found, key=lambda one: (one.start_ms, one.end_ms)))

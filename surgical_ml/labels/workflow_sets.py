@@ -245,9 +245,12 @@ def _own_tips(path: Path) -> dict[int, list[tuple[str, float, float]]] | None:
         tool, _, place = rest.partition(",")
         x, _, y = place.partition(",")
         try:
-            tips.setdefault(int(frame), []).append((tool, float(x), float(y)))
+            tip = tool, float(x), float(y)
+            tips.setdefault(int(frame), []).append(tip)
         except ValueError as error:
             raise InputError(f"{path}, line {k}", "frame,tool,x_px,y_px", repr(line[:40])) from error
+        if not np.isfinite(tip[1:]).all():
+            raise InputError(f"{path}, line {k}", "frame,tool,x_px,y_px", repr(line[:40]))
     return tips
 
 
@@ -300,5 +303,5 @@ def _length(video: Path) -> tuple[int, float]:
     frames, fps = int(opened.get(cv2.CAP_PROP_FRAME_COUNT)), float(opened.get(cv2.CAP_PROP_FPS))
     opened.release()
     if frames < 1 or not np.isfinite(fps) or fps <= 0:
-        raise InputError(video, "a video with frames", f"{max(frames, 0)} frames at {fps:g}/s")
+        raise InputError(video, "a video with frames", f"{max(frames, 0)} frames at {max(fps, 0.0):g}/s")
     return frames, fps

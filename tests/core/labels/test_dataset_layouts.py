@@ -5,10 +5,19 @@ import json
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.dataset.inventory import take_inventory
 from surgical_ml.labels import IGNORED, open_labelled_set, read_autolaparo_mask, read_endovis17_set
+from surgical_ml.labels.scene_sets import read_autolaparo_masks, read_cholecseg8k_set, read_endovis18_set
+from surgical_ml.labels.workflow_sets import (
+    read_autolaparo_set,
+    read_case_folders,
+    read_cholec80_set,
+    read_multibypass140_set,
+)
 
 TOOLS = "Frame\tGrasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
 
@@ -309,6 +318,15 @@ def test_an_operation_of_multibypass140_without_its_pictures_is_refused(tmp_path
         open_labelled_set(tmp_path)
 
 
+def test_an_interval_of_multibypass140_that_no_operation_lasts_is_refused(tmp_path):
+    """Such a number must not be a length of memory to ask for."""
+    bypass(tmp_path)
+    path = tmp_path / "labels" / "bern" / "labels_by70" / "BBP01.mp4.json"
+    text(path, path.read_text().replace("4000", "4000000000000000"))
+    with pytest.raises(InputError, match=r"phases 1: expected an end within \d+ hours, in ms, found 4000000000000000"):
+        frames_of(tmp_path)
+
+
 def test_a_video_of_multibypass140_is_used_and_must_be_as_long_as_its_labels(tmp_path):
     bypass(tmp_path)
     film = tmp_path / "datasets" / "MultiBypass140" / "BernBypass70" / "videos" / "BBP01.mp4"
@@ -375,3 +393,171 @@ def test_the_check_of_a_data_set_finds_the_cases_that_training_reads(tmp_path, m
     for case in labelled.cases:
         frames, checked = list(case.frames()) if make not in (own_case,) else [], cases[case.name]
         assert {frame.picture for frame in frames if frame.in_video is None} <= {*checked.pictures} or make is bypass
+
+
+@pytest.mark.parametrize(
+    ("read", "complaint"),
+    [
+        (read_cholecseg8k_set, "expected clips videoNN/videoNN_NNNNN, found none"),
+        (read_endovis17_set, "expected sequences instrument_dataset_N, found none"),
+        (read_endovis18_set, "expected sequences seq_N with left_frames, found none"),
+        (read_autolaparo_masks, "imgs: expected pictures, found none"),
+        (read_cholec80_set, "phase_annotations: expected a folder with phases a case, found none"),
+        (read_autolaparo_set, "labels: expected a folder with phases a case, found none"),
+        (read_multibypass140_set, r"expected labels/<centre>/labels_by70/\*\.mp4\.json, found none"),
+        (read_case_folders, r"expected case folders with a video-phase\.txt, found none"),
+    ],
+)
+def test_a_folder_without_what_a_layout_is_known_by_is_refused_by_its_reader(tmp_path, read, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read(tmp_path)
+
+
+def test_a_file_is_no_folder_of_a_data_set(tmp_path):
+    text(tmp_path / "set", "x")
+    with pytest.raises(InputError, match="set: expected the folder of a data set, found a file"):
+        open_labelled_set(tmp_path / "set")
+
+
+def test_frames_of_a_sequence_have_a_folder_and_a_number_each_of_its_own(tmp_path):
+    endovis17(tmp_path)
+    frames = tmp_path / "instrument_dataset_1" / "left_frames"
+    coloured(frames / "frame1.png", (9, 8, 7))
+    with pytest.raises(InputError, match=r"one file of number 1, found frame001\.png and frame1\.png"):
+        open_labelled_set(tmp_path)
+    for path in frames.iterdir():
+        path.rename(path.with_name(path.name.replace("frame", "frame-")))
+    with pytest.raises(InputError, match=r"files frame\* of \.png, found none"):
+        open_labelled_set(tmp_path)
+    frames.rename(frames.with_name("frames"))
+    with pytest.raises(InputError, match="left_frames: expected a folder with a frame a file, found none"):
+        open_labelled_set(tmp_path)
+
+
+def test_a_sequence_of_endovis18_that_is_there_twice_is_refused(tmp_path):
+    endovis18(tmp_path)
+    (tmp_path / "miccai_challenge_2018_release_1").rename(tmp_path / "release_1")
+    endovis18(tmp_path)
+    with pytest.raises(InputError, match="one seq_1, found two"):
+        open_labelled_set(tmp_path)
+
+
+def test_masks_of_autolaparo_without_any_picture_are_refused(tmp_path):
+    autolaparo_masks(tmp_path)
+    for path in (tmp_path / "imgs").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="imgs: expected pictures, found none"):
+        open_labelled_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("phases", "complaint"),
+    [
+        ("".join(f"{k}\t0\n" for k in range(0, 100, 2)), "every frame, 25/s, found 2 after 0"),
+        ("".join(f"{k}\t-1\n" for k in range(100)), "at least one phase, found only undefined ones"),
+    ],
+)
+def test_phases_of_cholec80_are_known_and_of_every_frame(tmp_path, phases, complaint):
+    cholec80(tmp_path)
+    text(tmp_path / "phase_annotations" / "video01-phase.txt", f"Frame\tPhase\n{phases}")
+    with pytest.raises(InputError, match=complaint):
+        frames_of(tmp_path)
+
+
+def test_files_of_cholec80_under_other_names_are_no_cases(tmp_path):
+    cholec80(tmp_path)
+    (tmp_path / "tool_annotations" / "video01-tool.txt").rename(tmp_path / "tool_annotations" / "tools1.txt")
+    with pytest.raises(InputError, match="tool_annotations: expected tools a case, named as the publisher does"):
+        open_labelled_set(tmp_path)
+
+
+@pytest.mark.parametrize("names", [{"0": "background", "2": "grasper"}, ["background", "grasper"], "grasper"])
+def test_names_of_mask_ids_count_from_zero_without_a_gap(tmp_path, names):
+    own_case(tmp_path)
+    text(tmp_path / "classes.json", json.dumps(names))
+    with pytest.raises(InputError, match=r"classes\.json: expected names of the ids 0, 1, 2, \.\.\., found"):
+        open_labelled_set(tmp_path)
+
+
+def test_a_simulated_case_names_the_classes_of_its_masks_itself(tmp_path):
+    own_case(tmp_path)
+    (tmp_path / "classes.json").unlink()
+    text(tmp_path / "case1" / "case.json", json.dumps({"classes": ["background", "hook"]}))
+    assert open_labelled_set(tmp_path).classes == ("background", "hook")
+    text(tmp_path / "case1" / "case.json", json.dumps({"classes": 2}))
+    with pytest.raises(InputError, match=r"masks: expected a classes\.json that names the ids, found none"):
+        open_labelled_set(tmp_path)
+
+
+def test_a_case_has_one_video_and_that_can_be_opened(tmp_path):
+    own_case(tmp_path)
+    text(tmp_path / "case1" / "video.mp4", "no film")
+    with pytest.raises(InputError, match=r"video\.mp4: expected a video with frames, found 0 frames at 0/s"):
+        frames_of(tmp_path)
+    text(tmp_path / "case1" / "video.avi", "no film")
+    with pytest.raises(InputError, match=r"one video, found video\.(avi, video\.mp4|mp4, video\.avi)"):
+        open_labelled_set(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["nan,20.0", "10.5,inf", "10.5", "10.5,20.0,3", "left,20.0"])
+def test_a_tip_that_is_nowhere_is_refused_with_its_line(tmp_path, place):
+    own_case(tmp_path)
+    text(tmp_path / "case1" / "tips.csv", f"frame,tool,x_px,y_px\n3,grasper,1.0,2.0\n4,grasper,{place}\n")
+    with pytest.raises(InputError, match=r"tips\.csv, line 3: expected frame,tool,x_px,y_px, found '4,grasper,"):
+        frames_of(tmp_path)
+
+
+@pytest.mark.parametrize("blank", ["\x1c", "\u2003\n", "\ufeff", " \r\n"])
+def test_a_file_of_nothing_but_blanks_is_an_empty_one(tmp_path, blank):
+    own_case(tmp_path)
+    (tmp_path / "case1" / "video-tool.txt").write_text(blank, "utf-8")
+    with pytest.raises(InputError, match=r"video-tool\.txt: expected .*, found an empty file"):
+        frames_of(tmp_path)
+
+
+PARSED = {
+    "case1/video-phase.txt": own_case,
+    "case1/video-tool.txt": own_case,
+    "case1/tips.csv": own_case,
+    "case1/masks/000003.png": own_case,
+    "classes.json": own_case,
+    "phase_annotations/video01-phase.txt": cholec80,
+    "tool_annotations/video01-tool.txt": cholec80,
+    "labels/label_01.txt": autolaparo,
+    "labels/bern/labels_by70/BBP01.mp4.json": bypass,
+    "miccai_challenge_2018_release_1/labels.json": endovis18,
+    "video01/video01_00080/frame_80_endo_watershed_mask.png": cholecseg8k,
+    "instrument_dataset_1/ground_truth/Other_labels/frame000.png": endovis17,
+    "masks/07_000.png": autolaparo_masks,
+}
+"""A file that is parsed, and what makes the data set that it is in."""
+
+
+@pytest.fixture(scope="module", params=list(PARSED))
+def parsed(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parsed")
+    PARSED[request.param](folder)
+    return folder, folder / request.param, (folder / request.param).read_bytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    data=st.one_of(
+        st.tuples(st.just(b""), st.binary(max_size=120), st.just(0)),
+        st.tuples(st.just(b""), st.text('0123456789-.,\t\n[]{}:" aNI\u00e9', max_size=80).map(str.encode), st.just(0)),
+        st.tuples(st.none(), st.binary(max_size=6), st.integers(0, 400)),
+    )
+)
+def test_a_file_with_any_bytes_in_it_is_read_or_refused_by_name(parsed, data):
+    """Other bytes altogether, or the true ones with a few of them replaced."""
+    folder, path, whole = parsed
+    before, bytes_, at = data
+    at = min(at, len(whole))
+    path.write_bytes(before + bytes_ if before is not None else whole[:at] + bytes_ + whole[at + len(bytes_) :])
+    try:
+        for frame in frames_of(folder):
+            if frame.mask is not None:
+                assert frame.mask.read().ndim == 2
+    except InputError as error:
+        assert str(error).count("expected") >= 1
+        assert str(folder) in str(error)
