@@ -19,7 +19,7 @@ START_NS = 20 * SECOND_NS
 START_SECONDS = 10
 """Of the twenty that a stream must have said something in, before the check at the start judges by it."""
 
-ALLOWANCE, FARTHEST, ALARM, START_LIMIT = 1500, 4000, 18_000, 2000
+ALLOWANCE, FARTHEST, ALARM, START_LIMIT = 1500, 4000, 20_000, 2000
 """In thousandths of a standard deviation. The last: how far the median of the first twenty seconds may be off."""
 
 
