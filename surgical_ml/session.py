@@ -8,7 +8,7 @@ import surgical_ml
 from surgical_ml import record
 from surgical_ml.audit import Recorder
 from surgical_ml.calibration.files import digest, read_any
-from surgical_ml.calibration.model import Calibration
+from surgical_ml.calibration.model import Calibration, WithLens, require_camera
 from surgical_ml.calibration.validity import Doubt, Residual, ValidityWatch
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
@@ -54,6 +54,7 @@ class Session:
         recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
         case: a pseudonym of the case, for the record.
         calibration: digest of the camera's calibration; empty without one.
+        camera: the calibration itself, where it is one of a camera; the first frame must be of its size.
         resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
 
@@ -71,6 +72,7 @@ class Session:
         *,
         case: str,
         calibration: str = "",
+        camera: WithLens | None = None,
         resumed: bool = False,
         stage: Stage = _no_stage,
     ) -> None:
@@ -83,6 +85,7 @@ class Session:
         self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
         self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps), resumed=resumed)
         self._calibration, self._resumed = calibration, resumed
+        self._unproved = camera
         self._validity = ValidityWatch()
         self._advisories = AdvisoryMachine()
         self._seq = 0
@@ -102,7 +105,14 @@ class Session:
         }
 
     def step(self, event: Event) -> Decision:
-        """Take one event; queue its record; answer. A frame costs the networks' time, anything else microseconds."""
+        """Take one event; queue its record; answer. A frame costs the networks' time, anything else microseconds.
+
+        Raises:
+            InputError: the first frame is not of the size that the camera's calibration is for; nothing is recorded of it.
+        """
+        if isinstance(event, Frame) and self._unproved is not None:
+            require_camera(str(self.config.calibration), self._unproved, (event.width, event.height), None)
+            self._unproved = None
         if self._seq == 0:
             self._open(event.stamp_ns)
         # A frame is stamped when it was acquired and arrives later, so that another event may overtake it: time stands
@@ -258,6 +268,7 @@ class Assets:
             recorder,
             case=case,
             calibration=self.calibration_sha256,
+            camera=self.calibration if isinstance(self.calibration, WithLens) else None,
             resumed=resumed,
             stage=stage,
         )
