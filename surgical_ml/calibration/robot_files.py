@@ -46,7 +46,7 @@ def read_poses(path: Path, convention: Convention = "ros") -> dict[str, Floats]:
             the line.
     """
     found: dict[str, Floats] = {}
-    for place, row in _rows(path, ("name", *POSE)):
+    for place, row in csv_rows(path, ("name", *POSE)):
         name = row["name"].strip()
         if not name or name in found:
             raise InputError(place, "each picture's name once", repr(name))
@@ -102,11 +102,11 @@ def read_motion(path: Path, *, turning: bool) -> RobotMotion:
     """
     header = _header(path)
     if "speed" in header:
-        rows = list(_rows(path, ("stamp_ns", "speed")))
+        rows = list(csv_rows(path, ("stamp_ns", "speed")))
         stamps = np.array([_whole(place, row["stamp_ns"]) for place, row in rows], np.int64)
         _check_rising(rows, stamps)
-        return RobotMotion(stamps, np.array([abs(_number(place, "speed", row["speed"])) for place, row in rows]))
-    rows = list(_rows(path, ("stamp_ns", *POSE)))
+        return RobotMotion(stamps, np.array([abs(finite_number(place, "speed", row["speed"])) for place, row in rows]))
+    rows = list(csv_rows(path, ("stamp_ns", *POSE)))
     stamps = np.array([_whole(place, row["stamp_ns"]) for place, row in rows], np.int64)
     _check_rising(rows, stamps)
     poses = [_pose(place, row) for place, row in rows]
@@ -123,8 +123,12 @@ def _header(path: Path) -> list[str]:
     return [name.strip() for name in next(csv.reader([first]))]
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Each row with its place; comments and empty lines left out."""
+def csv_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Each row of a CSV with its place, by column; comments and empty lines left out.
+
+    Raises:
+        InputError: a column is missing, a row has another length, or there is none; with the line.
+    """
     numbered = [
         (number, line)
         for number, line in enumerate(io.StringIO(read_text(path)), 1)
@@ -152,14 +156,15 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]
 
 
 def _pose(place: str, row: dict[str, str]) -> Floats:
-    values = np.array([_number(place, name, row[name]) for name in POSE])
+    values = np.array([finite_number(place, name, row[name]) for name in POSE])
     length = float(np.linalg.norm(values[3:]))
     if abs(length - 1) > UNIT_LENGTH:
         raise InputError(f"{place}, qx to qw", "a quaternion of unit length", f"length {length:.3g}")
     return rigid(rotation_of_quaternion(values[3:]), values[:3])
 
 
-def _number(place: str, name: str, text: str) -> float:
+def finite_number(place: str, name: str, text: str) -> float:
+    """A value of a row; raises an InputError that names the place and the column where it is no number."""
     try:
         value = float(text)
     except ValueError:

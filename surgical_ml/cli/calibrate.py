@@ -130,6 +130,54 @@ def stereo(
     _tell(made, digest, out, fit.quality, missing([one for one, _ in fit.pairs]), as_json)
 
 
+@calibrate.command("scope")
+def scope_in_head(
+    pictures: Annotated[str, typer.Argument(metavar="IMAGES", help="Folder of pictures through the turned scope.")],
+    turns: Annotated[Path, typer.Option(help="CSV: name,stand,turn_deg; the turn may be empty.")],
+    specification: Specification,
+    out: Out,
+    model: Model = "pinhole",
+    notch_zero: Annotated[
+        float | None,
+        typer.Option(help="What the notch reads at turn 0, degrees; turns left empty are then read from the notch."),
+    ] = None,
+    name: CameraName = None,
+    scope: ScopeName = None,
+    as_json: Json = False,
+) -> None:
+    """Calibrate an oblique scope that turns in its camera head.
+
+    Pictures of one stand differ by the scope's turn alone: head and pattern stay where they are. Turns are counted
+    clockwise in the picture.
+
+    Example: surgical-ml calibrate scope pictures --turns turns.csv --pattern chessboard:9x6:10mm --out scope.yaml
+    """
+    from surgical_ml.calibration.files import write
+    from surgical_ml.calibration.model import Validity
+    from surgical_ml.calibration.pattern import parse_pattern
+    from surgical_ml.calibration.scope import calibrate_scope
+    from surgical_ml.calibration.scope_files import notch_turns, read_turns, turned_views
+
+    pattern = parse_pattern(specification)
+    _check_upside_down(pattern)
+    listed = read_turns(turns)
+    seen = _look(pictures, pattern, as_json)
+    if notch_zero is not None:
+        listed = notch_turns(listed, pictures, notch_zero)
+    views, rejected = turned_views(listed, seen, turns)
+    made = calibrate_scope(
+        views,
+        _provenance(f"{pattern}, {model}, turned scope", pictures, str(turns)),
+        model=model,
+        notch_zero_deg=notch_zero or 0.0,
+        rejected=rejected,
+        validity=Validity(camera=name, scope=scope),
+    )
+    digest = write(made, out)
+    assert made.quality is not None
+    _tell(made, digest, out, made.quality, (), as_json)
+
+
 @calibrate.command("hand-eye")
 def hand_eye(
     poses: Annotated[Path, typer.Option(help="CSV: name,x,y,z,qx,qy,qz,qw; the hand in the robot's base, metres.")],
@@ -156,8 +204,7 @@ def hand_eye(
     from surgical_ml.calibration.robot_files import pose_pairs, read_poses
 
     pattern = parse_pattern(specification)
-    if not pattern.upside_down_differs:
-        raise InputError("--pattern", "one that half a turn changes (odd by even corners, or charuco)", str(pattern))
+    _check_upside_down(pattern)
     listed = read_poses(poses, convention)
     seen = _look(str(images), pattern, as_json)
     pairs, rejected = pose_pairs(listed, seen, _lens(camera_file), poses)
@@ -258,6 +305,12 @@ def check(
     say("\n".join([f"{file}: {read.schema_}, digest {identity}", *_stated(read)]))
 
 
+def _check_upside_down(pattern: "Pattern") -> None:
+    """Refuse a pattern of which a picture does not say which way up it is: its pose is then known but for half a turn."""
+    if not pattern.upside_down_differs:
+        raise InputError("--pattern", "one that half a turn changes (odd by even corners, or charuco)", str(pattern))
+
+
 def _look(pictures: str, pattern: "Pattern", quiet: bool) -> "Collected":
     from surgical_ml.calibration.pictures import collect
 
@@ -319,6 +372,9 @@ def _stated(made: Any) -> list[str]:
         lines.append(
             f"{name}{lens.model} lens, {size}, focal {lens.fx:.1f} {lens.fy:.1f} px, centre {lens.cx:.1f} {lens.cy:.1f} px"
         )
+    if hasattr(made, "view_angle_deg"):
+        x, y = made.centre_px
+        lines.append(f"looks aside by {made.view_angle_deg:.2f} degrees; the picture turns about {x:.1f} {y:.1f} px")
     if hasattr(made, "baseline_m"):
         base = made.baseline_m
         lines.append("baseline not stated" if base is None else f"baseline {1000 * base:.2f} mm")
