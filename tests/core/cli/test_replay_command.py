@@ -100,9 +100,20 @@ def test_videos_of_one_name_are_refused_before_any_is_run(tmp_path: Path, pictur
     assert nothing_is_left(tmp_path / "cases")
 
 
+def test_a_calibration_of_other_pictures_is_refused_and_nothing_left(tmp_path: Path, pictures: Path, cli) -> None:
+    example = read(shared_folder("calibration") / "example-camera.yaml")
+    measured = example.provenance.model_copy(update={"example": False})
+    write(example.model_copy(update={"provenance": measured}), tmp_path / "camera.yaml")
+    done = cli("replay", pictures, "--out", tmp_path / "case", "--calibration", tmp_path / "camera.yaml")
+    assert "expected a calibration for 320x180 pictures, found one for 1920x1080" in done.line
+    assert not list(tmp_path.glob("case*"))
+
+
 def test_a_calibration_is_part_of_what_a_case_is(tmp_path: Path, pictures: Path, cli) -> None:
     example = read(shared_folder("calibration") / "example-camera.yaml")
-    own = example.model_copy(update={"provenance": example.provenance.model_copy(update={"example": False})})
+    small = example.lens.model_copy(update={"cx": 159.5, "cy": 89.5, "image_size": (320, 180)})
+    measured = example.provenance.model_copy(update={"example": False})
+    own = example.model_copy(update={"lens": small, "provenance": measured})
     write(own, tmp_path / "camera.yaml")
     summaries = []
     for name, options in (("without", ()), ("with", ("--calibration", tmp_path / "camera.yaml"))):
