@@ -2,16 +2,23 @@
 
 import csv
 import json
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from moving_video import panned
 from rendered_boards import RIGHT_FROM_LEFT, SMALL, SPECIFICATION, poses, render
 
 from surgical_ml.calibration import files
 from surgical_ml.calibration.model import CameraCalibration, Provenance
 from surgical_ml.calibration.rigid import inverse, quaternion_of_rotation, rigid
 from surgical_ml.cli import main
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "calibration.md"
+MOUNTED = rigid(np.array([0.1, -0.2, 0.3]), np.array([0.01, 0.02, 0.05]))
 
 
 @pytest.fixture
@@ -38,6 +45,22 @@ def left(tmp_path_factory):
 @pytest.fixture(scope="module")
 def right(tmp_path_factory):
     return render(tmp_path_factory.mktemp("boards") / "right", motion=RIGHT_FROM_LEFT)
+
+
+def write_poses(path, scale=1):
+    """Where a hand stood that carries the camera at `MOUNTED`."""
+    place = rigid(np.array([2.5, 0.1, 0.0]), np.array([0.1, 0.2, 0.0]))
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["name", "x", "y", "z", "qx", "qy", "qz", "qw"])
+        for k, pose in enumerate(poses()):
+            hand = place @ inverse(pose) @ inverse(MOUNTED)
+            rows.writerow([f"{k:02d}", *(scale * hand[:3, 3]), *quaternion_of_rotation(hand[:3, :3])])
+
+
+def shape(text):
+    """A line without what differs from run to run: numbers and digests."""
+    return re.sub(r"\b[0-9a-f]{64}\b|\d+(\.\d+)?", "N", text)
 
 
 def line(done):
@@ -81,17 +104,7 @@ def test_the_hand_is_calibrated_from_poses_and_pictures(command, left, tmp_path)
     camera = tmp_path / "camera.yaml"
     lens = CameraCalibration(schema="surgical_ml/camera@1", lens=SMALL, provenance=Provenance(made_by="test"))
     files.write(lens, camera)
-    mounted = rigid(np.array([0.1, -0.2, 0.3]), np.array([0.01, 0.02, 0.05]))
-    place = rigid(np.array([2.5, 0.1, 0.0]), np.array([0.1, 0.2, 0.0]))
-    hands = [place @ inverse(pose) @ inverse(mounted) for pose in poses()]
     listed = tmp_path / "poses.csv"
-
-    def write(scale):
-        with listed.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["name", "x", "y", "z", "qx", "qy", "qz", "qw"])
-            for k, hand in enumerate(hands):
-                rows.writerow([f"{k:02d}", *(scale * hand[:3, 3]), *quaternion_of_rotation(hand[:3, :3])])
 
     def calibrate():
         return command(
@@ -99,14 +112,14 @@ def test_the_hand_is_calibrated_from_poses_and_pictures(command, left, tmp_path)
             *("--arrangement", "camera-on-arm", "--out", tmp_path / "hand.yaml"),
         )
 
-    write(1)
+    write_poses(listed)
     code, said, _ = calibrate()
     assert code == 0
     assert "camera in hand: " in said
     made = files.read(tmp_path / "hand.yaml")
-    assert np.linalg.norm(1000 * (made.camera.matrix - mounted)[:3, 3]) < 0.5
+    assert np.linalg.norm(1000 * (made.camera.matrix - MOUNTED)[:3, 3]) < 0.5
     assert made.provenance.sources[1].name == "poses.csv"
-    write(1000)
+    write_poses(listed, scale=1000)
     assert "translation in metres" in line(calibrate())
 
 
@@ -152,3 +165,19 @@ def test_check_reads_any_layout_and_states_what_is_open(command, tmp_path):
     assert files.read(tmp_path / "d.yaml").lens.image_size == (800, 480)
     said = line(command("check", tmp_path / "d.yaml", "--image-size", "640x480"))
     assert "expected an image size of 640x480, found 800x480" in said
+
+
+def test_every_command_of_the_how_to_page_runs_and_prints_what_it_says(command, left, right, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (("left", left), ("right", right)):
+        (tmp_path / name).symlink_to(folder)
+    write_poses(tmp_path / "poses.csv")
+    panned(tmp_path)
+    (tmp_path / "v.avi").rename(tmp_path / "moving.avi")
+    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        line_, *said = block.splitlines()
+        code, out, err = command(*shlex.split(line_.removeprefix("$ surgical-ml calibrate ")))
+        assert code == 0, err
+        assert {shape(one) for one in said} <= {shape(one) for one in out.splitlines()}, out
+    assert len(blocks) == 5
