@@ -14,10 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "core" / "audit"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "calibration"))
+sys.path.insert(0, str(Path(__file__).parent / "core" / "calibration"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "engine"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "evaluation" / "metrics"))
 
 from bumped_cameras import false_alarms, share_noticed
+from known_cameras import share_held
 from log_faults import flip_campaign, kill_campaign, open_log
 from phase_walks import walk_together
 from simulated_studies import CASES, share_covered, share_passed
@@ -38,6 +40,7 @@ from surgical_ml.video import Frame, open_source
 KILLS = 100
 STEPS = 10_000
 STUDIES = 10_000
+CALIBRATIONS = 500
 WATCHED_HOURS = 300
 BUMPS = 1000
 CLEAN_SEEDS = range(600, 610)
@@ -157,6 +160,17 @@ def bumps(work: Path) -> str:
     )
 
 
+def calibrations(work: Path) -> str:
+    """How often the intervals that a camera's calibration states hold the truth."""
+    main, every = share_held(CALIBRATIONS)
+    assert 0.92 <= main <= 0.98
+    assert 0.92 <= every <= 0.98
+    return (
+        f"{CALIBRATIONS} calibrations of a known 1080p camera from 15 to 25 views each, 0.2 px of noise. 95 % intervals that "
+        f"hold the truth: of focal lengths and principal point {main:.1%}, of all parameters {every:.1%}"
+    )
+
+
 def engines(work: Path) -> str:
     """The phase network on every engine and in both precisions, each on its own state, beside the one of a case."""
     files = {"fp32": load_model("cholecystectomy").file("phase"), "fp16": work / "phase.onnx"}
@@ -198,6 +212,7 @@ def main() -> None:
         ("Clips of the demo's kind", clips),
         ("Engines", engines),
         ("Statistics", statistics),
+        ("Calibrated cameras", calibrations),
         ("Whether a calibration still holds", bumps),
     ]
     sections = []

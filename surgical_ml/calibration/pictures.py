@@ -168,7 +168,8 @@ def missing(views: Sequence[View]) -> tuple[str, ...]:
     if not views:
         return tuple(told)
     grid = np.array(coverage(views))
-    rows, columns = np.array_split(np.arange(grid.shape[0]), 3), np.array_split(np.arange(grid.shape[1]), 3)
+    # two cells along every border: what a lens does there is told by nothing else
+    rows, columns = (np.split(np.arange(side), (2, side - 2)) for side in grid.shape)
     for down, row in zip(("upper", "middle", "lower"), rows, strict=True):
         for across, column in zip(("left", "centre", "right"), columns, strict=True):
             if not grid[np.ix_(row, column)].any():

@@ -119,8 +119,9 @@ def read_motion(path: Path, *, turning: bool) -> RobotMotion:
 
 
 def _header(path: Path) -> list[str]:
-    first = next(line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#"))
-    return [name.strip() for name in next(csv.reader([first]))]
+    lines = read_text(path).splitlines()
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    return [name.strip() for name in next(csv.reader([first]), [])]
 
 
 def csv_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:

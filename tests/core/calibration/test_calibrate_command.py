@@ -78,7 +78,9 @@ def test_a_camera_is_calibrated_from_a_folder_and_shown_on_a_page(command, left,
     assert code == 0
     told, made = json.loads(said), files.read(out)
     assert told["digest"] == files.digest(made)
-    assert told["missing"] == ["3 more views"]
+    assert told["missing"][0] == "3 more views"
+    assert "the pattern in the upper left of the picture" in told["missing"]
+    assert "the pattern in the middle centre of the picture" not in told["missing"]
     assert made.validity.camera == "head 7"
     assert made.provenance.sources[0].name == "left"
     assert made.lens.fx == pytest.approx(SMALL.fx, rel=0.01)

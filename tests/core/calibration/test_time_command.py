@@ -63,7 +63,11 @@ def test_poses_that_are_none_are_refused_by_their_line(old, new, message, tmp_pa
         read_poses(tmp_path / "p.csv")
 
 
-@given(st.lists(st.sampled_from([*POSES.splitlines(), "stamp_ns,speed", "5,1"]) | st.text(max_size=20), max_size=6))
+@given(
+    st.lists(
+        st.sampled_from([*POSES.splitlines(), "# said", "stamp_ns,speed", "5,1"]) | st.text(max_size=20), max_size=6
+    )
+)
 def test_any_csv_is_read_or_refused(tmp_path_factory, lines):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
