@@ -252,8 +252,9 @@ class HandEyeCalibration(Stated):
 class ScopeCalibration(Stated):
     """An oblique endoscope that turns in its camera head.
 
-    Turned by an angle from the reference, the whole picture turns about `centre_px`, and the optical frame turns in
-    space about an axis that leans by about the scope's viewing angle (30 degrees) from the optical axis.
+    Turned by an angle from the reference, clockwise as seen from the head, the whole picture turns clockwise about
+    `centre_px`, and the optical frame turns in space about an axis that leans by about the scope's viewing angle (30
+    degrees) from the optical axis. `scope.lens_at` and `scope.pose_at` say what that makes of the camera.
 
     Attributes:
         lens: at the reference angle.
