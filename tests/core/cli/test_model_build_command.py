@@ -28,7 +28,9 @@ def test_without_a_driver_it_says_so_and_writes_nothing(cli: Cli, tmp_path: Path
 
 
 def test_another_engine_has_nothing_to_build(cli: Cli) -> None:
-    assert "'openvino' is not one of 'tensorrt'" in cli("model", "build", "cholecystectomy", "--engine", "openvino").line
+    assert (
+        "'openvino' is not one of 'tensorrt'" in cli("model", "build", "cholecystectomy", "--engine", "openvino").line
+    )
 
 
 def test_a_key_that_is_not_there_is_refused_before_anything_is_built(cli: Cli, tmp_path: Path) -> None:
