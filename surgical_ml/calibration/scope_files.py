@@ -7,7 +7,7 @@ from surgical_ml.calibration.field import notch_angle
 from surgical_ml.calibration.model import RejectedView
 from surgical_ml.calibration.pictures import Collected, pictures_of
 from surgical_ml.calibration.robot_files import csv_rows, finite_number
-from surgical_ml.calibration.scope import TurnedView
+from surgical_ml.calibration.scope_fit import TurnedView
 from surgical_ml.errors import InputError
 
 

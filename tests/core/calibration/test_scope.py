@@ -9,7 +9,9 @@ from turned_scopes import TRUTH, seen_through, turned_views
 from surgical_ml.calibration.files import read, write
 from surgical_ml.calibration.model import Provenance
 from surgical_ml.calibration.rigid import apply, inverse
-from surgical_ml.calibration.scope import TurnedView, calibrate_scope, lens_at, pose_at, turn_of_notch
+from surgical_ml.calibration.scope import calibrate_scope
+from surgical_ml.calibration.scope_fit import TurnedView
+from surgical_ml.calibration.scope_turn import lens_at, pose_at, turn_of_notch
 from surgical_ml.errors import InputError
 
 MADE = Provenance(made_by="test")

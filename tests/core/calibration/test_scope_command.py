@@ -12,8 +12,8 @@ from surgical_ml.calibration.files import read
 from surgical_ml.calibration.lens import Lens
 from surgical_ml.calibration.pattern import parse_pattern
 from surgical_ml.calibration.rigid import apply, inverse
-from surgical_ml.calibration.scope import lens_at, pose_at
 from surgical_ml.calibration.scope_files import Turn, notch_turns, read_turns
+from surgical_ml.calibration.scope_turn import lens_at, pose_at
 from surgical_ml.calibration.synthetic import FlatPattern, board_poses
 from surgical_ml.cli import main
 from surgical_ml.errors import InputError

@@ -5,7 +5,7 @@ import numpy as np
 from surgical_ml.calibration.lens import Lens
 from surgical_ml.calibration.model import Provenance, ScopeCalibration
 from surgical_ml.calibration.rigid import apply, inverse, rigid
-from surgical_ml.calibration.scope import TurnedView
+from surgical_ml.calibration.scope_fit import TurnedView
 from surgical_ml.calibration.synthetic import FlatPattern, board_poses
 from surgical_ml.calibration.view import View
 
