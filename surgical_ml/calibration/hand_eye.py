@@ -83,8 +83,6 @@ class _Fit:
     camera: Floats
     place: Floats
     adjusted: Adjusted
-    sigma_rad: float
-    sigma_m: float
 
 
 def calibrate_hand_eye(
@@ -252,16 +250,15 @@ def _best_start(hands: Sequence[Floats], patterns: Sequence[Floats]) -> Floats:
 
 def _fit(hands: Sequence[Floats], patterns: Sequence[Floats], start: Floats, *, weightings: int = _WEIGHTINGS) -> _Fit:
     camera, place = start, _place(hands, patterns, start)
-    sigma_rad, sigma_m = _scatter(_steps(hands, patterns, camera, place))
     for _ in range(weightings):
+        sigma_rad, sigma_m = _scatter(_steps(hands, patterns, camera, place))
         weights = np.array([1 / sigma_rad] * 3 + [1 / sigma_m] * 3)
         observations = [
             _observation(hand, pattern, camera, place, weights) for hand, pattern in zip(hands, patterns, strict=True)
         ]
         adjusted = adjust(observations, np.zeros(12), [np.zeros(0)] * len(hands))
         camera, place = nudge(camera, adjusted.shared[:6]), nudge(place, adjusted.shared[6:])
-        sigma_rad, sigma_m = _scatter(_steps(hands, patterns, camera, place))
-    return _Fit(camera, place, adjusted, sigma_rad, sigma_m)
+    return _Fit(camera, place, adjusted)
 
 
 def _observation(hand: Floats, pattern: Floats, camera: Floats, place: Floats, weights: Floats) -> Observation:
