@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from surgical_ml.cli.case_options import (
+    Bf16,
+    CalibrationFile,
+    ConfigFile,
+    EngineName,
+    ModelName,
+    Procedure,
+    TimeScale,
+    case_config,
+)
 from surgical_ml.cli.evaluate_compare import Drop, study_lines
 from surgical_ml.cli.output import Json, Update, progress_bar, say, say_json
 from surgical_ml.errors import InputError
@@ -29,13 +39,13 @@ def cases(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Deliver frames at their own pace, to measure latency and drops.")
     ] = False,
-    procedure: Annotated[str | None, typer.Option(help="Shipped protocol, or protocol file.")] = None,
-    model: Annotated[str | None, typer.Option(help="Shipped model by name or name/version, or model folder.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Runtime of the frame network.")] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Let openvino compute in bfloat16.")] = False,
-    calibration: Annotated[str | None, typer.Option(help="Camera calibration file.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Case configuration (YAML); options here override it.")] = None,
-    time_scale: Annotated[float | None, typer.Option(help="Above 1 for compressed synthetic cases only.")] = None,
+    procedure: Procedure = None,
+    model: ModelName = None,
+    engine: EngineName = None,
+    bf16: Bf16 = False,
+    calibration: CalibrationFile = None,
+    config: ConfigFile = None,
+    time_scale: TimeScale = None,
     fps: Annotated[float | None, typer.Option(help="Frames/s to assume; each source's own otherwise.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Judge every n-th frame.")] = 1,
     masks: Annotated[bool, typer.Option("--masks", help="Write a label map for each frame too.")] = False,
@@ -47,20 +57,18 @@ def cases(
 
     Example: surgical-ml evaluate cases data --out results --workers 2
     """
-    from surgical_ml.config import CaseConfig
     from surgical_ml.evaluation.many_cases import run_cases
     from surgical_ml.evaluation.study import FILE, write_study
 
-    base = CaseConfig.load(config) if config else CaseConfig.of({})
-    given = {
-        "procedure": procedure,
-        "model": model,
-        "engine": engine,
-        "bf16": bf16 or None,
-        "calibration": calibration,
-        "time_scale": time_scale,
-    }
-    chosen = base.model_dump(by_alias=True) | {name: value for name, value in given.items() if value is not None}
+    chosen = case_config(
+        config,
+        procedure=procedure,
+        model=model,
+        engine=engine,
+        bf16=bf16 or None,
+        calibration=calibration,
+        time_scale=time_scale,
+    )
     if runner not in ("process", "ray"):
         raise InputError("runner", "process or ray", runner)
     if labels is not None and not labels.is_dir():
@@ -82,7 +90,7 @@ def cases(
         run = run_cases(
             data,
             out,
-            config=CaseConfig.of(chosen, "options"),
+            config=chosen,
             workers=workers,
             runner="ray" if runner == "ray" else "process",
             address=address,

@@ -6,6 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from surgical_ml.cli.case_options import (
+    Bf16,
+    CalibrationFile,
+    ConfigFile,
+    EngineName,
+    ModelName,
+    Procedure,
+    TimeScale,
+    case_config,
+)
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
@@ -15,13 +25,13 @@ def replay(
         list[str], typer.Argument(help="Video file, folder of images, bag (*.mcap), or gst:PIPELINE; one or several.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the case, or of the case folders of several; new or empty.")],
-    procedure: Annotated[str | None, typer.Option(help="Shipped protocol, or protocol file.")] = None,
-    model: Annotated[str | None, typer.Option(help="Shipped model by name or name/version, or model folder.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Runtime of the frame network.")] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Let openvino compute in bfloat16.")] = False,
-    calibration: Annotated[str | None, typer.Option(help="Camera calibration file.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Case configuration (YAML); options here override it.")] = None,
-    time_scale: Annotated[float | None, typer.Option(help="Above 1 for compressed synthetic cases only.")] = None,
+    procedure: Procedure = None,
+    model: ModelName = None,
+    engine: EngineName = None,
+    bf16: Bf16 = False,
+    calibration: CalibrationFile = None,
+    config: ConfigFile = None,
+    time_scale: TimeScale = None,
     fps: Annotated[float | None, typer.Option(help="Frames/s to assume; the source's own otherwise.")] = None,
     every: Annotated[int, typer.Option(help="Judge every n-th frame.")] = 1,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write overlay.mp4 too.")] = False,
@@ -32,20 +42,17 @@ def replay(
 
     Example: surgical-ml replay case.mp4 --out case --overlay
     """
-    from surgical_ml.config import CaseConfig
     from surgical_ml.evaluation.cases import ReplayProgress, replay_case
 
-    base = CaseConfig.load(config) if config else CaseConfig.of({})
-    given = {
-        "procedure": procedure,
-        "model": model,
-        "engine": engine,
-        "bf16": bf16 or None,
-        "calibration": calibration,
-        "time_scale": time_scale,
-    }
-    chosen = base.model_dump(by_alias=True) | {name: value for name, value in given.items() if value is not None}
-    case_config = CaseConfig.of(chosen, "options")
+    chosen = case_config(
+        config,
+        procedure=procedure,
+        model=model,
+        engine=engine,
+        bf16=bf16 or None,
+        calibration=calibration,
+        time_scale=time_scale,
+    )
     cases: list[dict[str, Any]] = []
     for source, folder in _folders(video, out):
         with progress_bar(folder.name, "frames", quiet=as_json) as update:
@@ -56,7 +63,7 @@ def replay(
             done = replay_case(
                 source,
                 folder,
-                config=case_config,
+                config=chosen,
                 fps=fps,
                 overlay=overlay,
                 masks=masks,
