@@ -26,6 +26,7 @@ from surgical_ml.simulation import (
     CasePlan,
     Renderer,
     plan_case,
+    read_instruments,
     shuffle_tools,
 )
 
@@ -253,7 +254,7 @@ def synthetic_plan(rng: np.random.Generator, seed: int, split: str, look: str, *
 _SCENES = [0.6, 0.25, 0.15]
 
 
-def _render_case(seed: int, split: str, frames: int, path: Path, look: str) -> None:
+def _render_case(seed: int, split: str, frames: int, path: Path, look: str, meshes: Path | None) -> None:
     rng = np.random.default_rng([seed, 11])
     plan = synthetic_plan(
         rng,
@@ -266,13 +267,22 @@ def _render_case(seed: int, split: str, frames: int, path: Path, look: str) -> N
     )
     if rng.random() < 0.45:
         plan = shuffle_tools(plan, seed)
-    renderer = Renderer(plan, draw_size(rng))
+    with_meshes = meshes is not None and plan.look == "rich" and seed % 3 == 1
+    renderer = Renderer(plan, draw_size(rng), meshes=read_instruments(meshes) if with_meshes else ())
     # In order of time, so that each state of the field is painted once.
     store(path, [sample(renderer, t) for t in np.sort(rng.uniform(0, plan.duration_s, frames))])
 
 
 def render_frames(
-    folder: Path, split: str, *, first_seed: int, cases: int, frames: int, look: str = "plain", workers: int = 2
+    folder: Path,
+    split: str,
+    *,
+    first_seed: int,
+    cases: int,
+    frames: int,
+    look: str = "plain",
+    meshes: Path | None = None,
+    workers: int = 2,
 ) -> None:
     """Render `frames` random moments of each case into `folder`, a folder a case; cases already there are kept.
 
@@ -281,15 +291,18 @@ def render_frames(
         split: `train`, or any other for held-out colours and shapes.
         first_seed: of the first case; cases: how many; frames: of each.
         look: one of `TRAINING_LOOKS`.
+        meshes: a folder of instruments, as in `read_instruments`, which rich cases of every third seed show; None for none.
         workers: processes; what is rendered does not depend on how many.
 
     Raises:
-        InputError: there is no such look.
+        InputError: there is no such look, or `meshes` holds no instruments.
     """
     look_of(look, first_seed)
+    if meshes is not None:
+        read_instruments(meshes)
     folder.mkdir(parents=True, exist_ok=True)
     seeds = [seed for seed in range(first_seed, first_seed + cases) if not (folder / str(seed)).exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_render_case, seed, split, frames, folder / str(seed), look) for seed in seeds]
+        jobs = [pool.submit(_render_case, seed, split, frames, folder / str(seed), look, meshes) for seed in seeds]
         for job in jobs:
             job.result()

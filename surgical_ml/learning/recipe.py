@@ -42,6 +42,9 @@ _LOOK_SAID = {
     "mixed": "two cases in three in the rich look and the third in the plain one, by seed",
 }
 
+_MESHES_SAID = """; instruments of every third case partly from the STL meshes of github.com/ScheiklP/sofa_env
+at 85bf7e05 (MIT licence, not part of this project)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
@@ -55,6 +58,15 @@ class Amounts:
     phase_steps: int = 700
     held_out: int = 60
     phase_held: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What it is made from: a model to continue from, the look of the pictures, a folder of instruments' meshes."""
+
+    start: Path | None = None
+    look: str = "plain"
+    meshes: Path | None = None
 
 
 BATCH = 24
@@ -79,16 +91,22 @@ def see_cases(
     return [Sequence(**values) for values in torch.load(kept, weights_only=True)]
 
 
-def make(
-    work: Path, folder: Path, amounts: Amounts, start: Path | None = None, look: str = "plain"
-) -> dict[str, float]:
+def make(work: Path, folder: Path, amounts: Amounts, source: Source) -> dict[str, float]:
     """Everything from the seeds to the model folder; returns the held-out scores that the card states."""
     work.mkdir(parents=True, exist_ok=True)
-    train_folder, held_folder = work / "train", work / "held-out"
-    render_frames(train_folder, "train", first_seed=100_000, cases=amounts.cases, frames=amounts.frames, look=look)
+    train_folder, held_folder, look = work / "train", work / "held-out", source.look
+    render_frames(
+        train_folder,
+        "train",
+        first_seed=100_000,
+        cases=amounts.cases,
+        frames=amounts.frames,
+        look=look,
+        meshes=source.meshes,
+    )
     render_frames(held_folder, "held-out", first_seed=900_000, cases=amounts.held_out, frames=20, look=look)
     stored, held_stored = StoredFrames(train_folder), StoredFrames(held_folder)
-    net = _frame_network(work / "frame", stored, amounts, start, look)
+    net = _frame_network(work / "frame", stored, amounts, source)
     weights = work / "frame" / WEIGHTS
 
     def seen(name: str, seeds: range, split: str, frames: int, disturbed: bool) -> list[Sequence]:
@@ -119,7 +137,7 @@ def make(
     scores |= {f"certainty_{name}_from": value for name, value in bands.items()}
     scores["parity_frame_max_difference"] = export_frame(model, work / "frame.onnx")
     scores["parity_phase_max_difference"] = export_phase(phase, work / "phase.onnx", phase_heads, bands)
-    text = card(scores, amounts, start, look, folder)
+    text = card(scores, amounts, source, folder)
     write_model(folder, work / "frame.onnx", work / "phase.onnx", text, TRAINED_ON)
     (work / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", "utf-8")
     return scores
@@ -129,15 +147,16 @@ def _clean(frames: Frames) -> torch.Tensor:
     return torch.from_numpy((frames.in_body > 0.5) & (frames.quality.max(1) < DISTURBED))
 
 
-def _frame_network(folder: Path, data: StoredFrames, amounts: Amounts, start: Path | None, look: str) -> FrameNet:
+def _frame_network(folder: Path, data: StoredFrames, amounts: Amounts, source: Source) -> FrameNet:
     torch.manual_seed(0)
+    start = source.start
     net = FrameNet()
     if start is not None:
         some = data.take(np.arange(0, len(data), max(1, len(data) // 192)))
         restore_frame_net(start / "frame.onnx", normalise(torch.from_numpy(some.image)), net)
     configuration = {
         "amounts": asdict(amounts),
-        "look": look,
+        "look": source.look,
         "start": None if start is None else digest_of(start / "frame.onnx"),
         "data_sha256": digest_of_files(data.files()),
     }
@@ -165,10 +184,12 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def card(scores: dict[str, float], amounts: Amounts, start: Path | None, look: str, folder: Path) -> str:
+def card(scores: dict[str, float], amounts: Amounts, source: Source, folder: Path) -> str:
     """The model card, in Markdown; every number in it was measured in this run."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    start = source.start
     begun = "from nothing" if start is None else f"from the weights with digest {digest_of(start / 'frame.onnx')}"
+    meshes = "" if source.meshes is None else _MESHES_SAID
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in scores.items())
     return f"""# Model card: {folder.parent.name} {folder.name}
 
@@ -180,8 +201,8 @@ tips, picture quality, in-body, features, novelty. `phase.onnx` (each step): the
 progress, nearness of a boundary. Input 320 x 192 pixels, RGB, letterboxed from the content area.
 
 **Data.** {amounts.cases} synthetic cases x {amounts.frames} frames for the frame network, {amounts.phase_cases} cases x
-{amounts.phase_frames} moments for the phase network, {_LOOK_SAID[look]}, augmented, at 400 x 320 to 1280 x 720 pixels,
-three in five of them through a lossy codec; licence of code, data and weights: Apache-2.0.
+{amounts.phase_frames} moments for the phase network, {_LOOK_SAID[source.look]}, augmented, at 400 x 320 to 1280 x 720 pixels,
+three in five of them through a lossy codec{meshes}; licence of code, data and weights: Apache-2.0.
 
 **Held-out scores (synthetic).** Cases with other seeds, of the same looks, drawn with other colours and shapes than the
 training cases: half of {amounts.held_out} cases x 20 frames (frame network, disturbed views included),
@@ -215,10 +236,13 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder that keeps each stage")
     parser.add_argument("folder", type=Path, help="model folder to write, NAME/VERSION")
     parser.add_argument("--look", choices=TRAINING_LOOKS, default="plain", help="of the pictures it learns from")
-    parser.add_argument("--start", type=Path, help="model folder to continue from")
+    parser.add_argument("--start", type=Path, help="model folder to continue from, for half as many passes")
+    parser.add_argument("--instrument-meshes", type=Path, help="the folder that the model card names")
+    parser.add_argument("--passes", type=float, help="over the frames")
     given = parser.parse_args()
-    amounts = Amounts() if given.start is None else replace(Amounts(), epochs=Amounts().epochs / 2)
-    print(json.dumps(make(given.work, given.folder, amounts, given.start, given.look), indent=1))
+    passes = given.passes or Amounts().epochs / (1 if given.start is None else 2)
+    source = Source(given.start, given.look, given.instrument_meshes)
+    print(json.dumps(make(given.work, given.folder, replace(Amounts(), epochs=passes), source), indent=1))
 
 
 if __name__ == "__main__":

@@ -71,9 +71,14 @@ def test_a_case_that_the_phase_network_learns_from_has_the_look_of_its_seed():
 
 def test_the_card_says_which_looks_a_network_learned_from():
     scores = {"novelty_false_alarms": 0.0, "novelty_false_alarms_95_upper": 0.01}
-    said = recipe.card(scores, recipe.Amounts(), None, "mixed", Path("some/1"))
+    said = recipe.card(scores, recipe.Amounts(), recipe.Source(look="mixed"), Path("some/1"))
     assert "two cases in three in the rich look and the third in the plain one" in said
-    assert "in the plain look, augmented" in recipe.card(scores, recipe.Amounts(), None, "plain", Path("some/1"))
+    assert "sofa_env" not in said
+    with_meshes = recipe.card(
+        scores, recipe.Amounts(), recipe.Source(look="mixed", meshes=Path("meshes")), Path("some/1")
+    )
+    assert "github.com/ScheiklP/sofa_env\nat 85bf7e05 (MIT licence" in with_meshes
+    assert "in the plain look, augmented" in recipe.card(scores, recipe.Amounts(), recipe.Source(), Path("some/1"))
 
 
 def test_the_recipe_takes_the_mixed_look_from_the_command_line(tmp_path, monkeypatch, capsys):
@@ -81,5 +86,5 @@ def test_the_recipe_takes_the_mixed_look_from_the_command_line(tmp_path, monkeyp
     monkeypatch.setattr(recipe, "make", lambda *given: taken.append(given) or {"phase_accuracy_mean": 0.5})
     monkeypatch.setattr(sys, "argv", ["recipe", str(tmp_path), "some/1", "--look", "mixed"])
     recipe.main()
-    assert taken == [(tmp_path, Path("some/1"), recipe.Amounts(), None, "mixed")]
+    assert taken == [(tmp_path, Path("some/1"), recipe.Amounts(), recipe.Source(look="mixed"))]
     assert json.loads(capsys.readouterr().out) == {"phase_accuracy_mean": 0.5}
