@@ -67,8 +67,8 @@ $(DONE)/dev: $(DONE)/ros
 	@touch $@
 
 $(DONE)/train: $(DONE)/dev
-	@echo "make: installing what training, the other engines and the comparisons need into .venv"
-	@$(PIP) --editable '.[train,openvino,cluster,agreement]'
+	@echo "make: installing what training, the other engines, the comparisons and the exports need into .venv"
+	@$(PIP) --editable '.[train,openvino,cluster,agreement,audit]'
 	@touch $@
 
 # TensorRT's two Python bindings, of which no GPU is needed to say which names exist; each in a folder of its own.
