@@ -33,16 +33,39 @@ _WHITE = (245, 245, 245)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
+_FINER = 8
+"""Between cells logits are interpolated so many times as finely: a contour then runs in halves of an input pixel."""
+
+
 def label_map(grid: Grid, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """The grid's labels at the frame's size, (height, width) uint8; 0 where the grid does not reach."""
+    """The grid's labels at the frame's size, (height, width) uint8; 0 where the grid does not reach.
+
+    Where the grid has its logits, they are interpolated between its cells, and contours do not follow the cells' corners.
+    """
+    labels, scale = grid.labels, grid.scale
+    if grid.logits is not None:
+        labels, scale = _between_cells(grid.logits, grid.labels), grid.scale / _FINER
     to_grid = np.array(
         [
-            [1 / grid.scale, 0, -grid.offset_px[0] / grid.scale - 0.5 + 0.5 / grid.scale],
-            [0, 1 / grid.scale, -grid.offset_px[1] / grid.scale - 0.5 + 0.5 / grid.scale],
+            [1 / scale, 0, -grid.offset_px[0] / scale - 0.5 + 0.5 / scale],
+            [0, 1 / scale, -grid.offset_px[1] / scale - 0.5 + 0.5 / scale],
         ]
     )
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(grid.labels, to_grid, (width, height), flags=flags, borderValue=0), np.uint8)
+    return np.asarray(cv2.warpAffine(labels, to_grid, (width, height), flags=flags, borderValue=0), np.uint8)
+
+
+def _between_cells(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The largest of the interpolated logits, `_FINER` times the grid's size; only classes that are the largest somewhere."""
+    size = labels.shape[1] * _FINER, labels.shape[0] * _FINER
+    shown = np.unique(labels)
+    best = cv2.resize(logits[shown[0]], size, interpolation=cv2.INTER_LINEAR)
+    fine = np.full(best.shape, shown[0], np.uint8)
+    for label in shown[1:]:
+        own = cv2.resize(logits[label], size, interpolation=cv2.INTER_LINEAR)
+        fine[own > best] = label
+        np.maximum(best, own, out=best)
+    return fine
 
 
 def draw(frame: Frame, decision: Decision) -> Image:

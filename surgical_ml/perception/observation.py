@@ -71,11 +71,13 @@ class Grid:
         labels: (h, w) uint8, the manifest's segmentation ids at stride 4 of the network's input.
         scale: frame pixels a grid cell covers.
         offset_px: frame position (x, y) of the grid's upper left corner; negative where bars were added.
+        logits: (classes, h, w) float32 that the labels are the largest of; None from an engine that keeps them to itself.
     """
 
     labels: npt.NDArray[np.uint8]
     scale: float
     offset_px: tuple[float, float]
+    logits: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,12 +143,14 @@ class Perceiver:
         phase: dict[str, Tensor] | None,
     ) -> Observation:
         manifest = self._manifest
+        logits = None
         if "labels" in seen:
             labels, probability = seen["labels"][0, 0].astype(np.uint8), seen["probability"][0, 0]
         else:
-            labels, probability = label_grid(seen["segmentation"][0])
+            logits = seen["segmentation"][0]
+            labels, probability = label_grid(logits)
         cell_px = STRIDE / placement.scale
-        grid = Grid(labels, cell_px, placement.to_frame(0.0, 0.0))
+        grid = Grid(labels, cell_px, placement.to_frame(0.0, 0.0), logits)
         quality = _ppm(seen["quality"][0])
         return Observation(
             index=frame.index,
