@@ -1,35 +1,46 @@
-"""The risk table, and what it makes of deviations and of the gate. Priorities come from here, never from a model."""
+"""What is to be announced of deviations and of the gate, in words; priorities come from the risk table."""
 
 from surgical_ml.calibration.validity import Doubt
 from surgical_ml.geometry import Scene
-from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Priority, Reason
+from surgical_ml.guidance import risk
+from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Reason
 from surgical_ml.guidance.gate import GateView
 from surgical_ml.workflow import Certainty, Deviation, Protocol, WorkflowEstimate, spoken
 
-_RISK = {
-    # Skipping a step, clipping and cutting above all, can harm a patient; an odd tool rarely does.
-    "order": Priority.HIGH,
-    "tool-mismatch": Priority.MEDIUM,
+_SENTENCES = {
+    # At most four words each beside the names of a subject and of a phase, which may have four of their own.
+    "order": "Unexpected phase: {subject} after {phase}",
+    "skipped": "Step skipped: {subject} before {phase}",
+    "repeated": "Phase repeated: {subject} after {phase}",
+    "too-long": "Phase longer than usual: {subject}",
+    "too-short": "Phase shorter than usual: {subject}",
+    "tool-mismatch": "Unexpected instrument: {subject} during {phase}",
+    "prerequisite": "Not seen before {phase}: {subject}",
+    "instrument-lost": "Instrument out of view: {subject}",
+    "unsafe-place": "Instrument near {subject} during {phase}",
+    "novelty": "Picture unlike training: {subject}",
+    "stream": "Video disturbed: {subject}",
 }
+"""By the kind of a deviation: every row of the risk table has its sentence."""
 
 _TECHNICAL = {
-    # reason of the gate: (priority, words, what clears it)
-    "starting": (Priority.NONE, "Assistance starting", "one second of good video"),
-    "restarted": (Priority.MEDIUM, "Assistance restarting: earlier findings of this case are lost", "good video again"),
-    "paused": (Priority.LOW, "Assistance paused by a person", "a person resumes it"),
-    "stale": (Priority.MEDIUM, "Assistance withheld: no new video frames", "frames arrive again"),
-    "no-signal": (Priority.MEDIUM, "Assistance withheld: no video signal", "a video signal"),
-    "black": (Priority.MEDIUM, "Assistance withheld: picture is black", "a visible picture"),
-    "saturated": (Priority.MEDIUM, "Assistance withheld: picture is saturated", "a visible picture"),
-    "colour-bars": (Priority.MEDIUM, "Assistance withheld: test pattern instead of video", "the endoscope's picture"),
-    "frozen": (Priority.MEDIUM, "Assistance withheld: picture is frozen", "a moving picture"),
-    "blurred": (Priority.LOW, "Assistance withheld: picture is blurred", "a sharp picture"),
-    "wrong-size": (Priority.MEDIUM, "Assistance withheld: picture size has changed", "the size the case began with"),
-    "out-of-body": (Priority.NONE, "Assistance withheld: endoscope outside the body", "the endoscope inside"),
-    "unlike-training": (Priority.LOW, "Assistance withheld: input unlike training", "a picture like the training data"),
-    "engine-fault": (Priority.HIGH, "Assistance failed: the network engine reports a fault", "a restart"),
-    "unrecorded": (Priority.HIGH, "Assistance withheld: records cannot be written", "records become durable again"),
-    "stalled": (Priority.MEDIUM, "Assistance withheld: judging has stopped", "frames are judged again"),
+    # reason of the gate: (words, what clears it)
+    "starting": ("Assistance starting", "one second of good video"),
+    "restarted": ("Assistance restarting: earlier findings of this case are lost", "good video again"),
+    "paused": ("Assistance paused by a person", "a person resumes it"),
+    "stale": ("Assistance withheld: no new video frames", "frames arrive again"),
+    "no-signal": ("Assistance withheld: no video signal", "a video signal"),
+    "black": ("Assistance withheld: picture is black", "a visible picture"),
+    "saturated": ("Assistance withheld: picture is saturated", "a visible picture"),
+    "colour-bars": ("Assistance withheld: test pattern instead of video", "the endoscope's picture"),
+    "frozen": ("Assistance withheld: picture is frozen", "a moving picture"),
+    "blurred": ("Assistance withheld: picture is blurred", "a sharp picture"),
+    "wrong-size": ("Assistance withheld: picture size has changed", "the size the case began with"),
+    "out-of-body": ("Assistance withheld: endoscope outside the body", "the endoscope inside"),
+    "unlike-training": ("Assistance withheld: input unlike training", "a picture like the training data"),
+    "engine-fault": ("Assistance failed: the network engine reports a fault", "a restart"),
+    "unrecorded": ("Assistance withheld: records cannot be written", "records become durable again"),
+    "stalled": ("Assistance withheld: judging has stopped", "frames are judged again"),
 }
 TECHNICAL_CODE = "assistance-withheld"
 CALIBRATION_DOUBTFUL = "calibration-doubtful"
@@ -67,7 +78,8 @@ def conditions_from(
 
 def technical_condition(reason: str, since_ns: int) -> Condition:
     """That assistance is withheld, and why, in words."""
-    priority, text, clears = _TECHNICAL[reason]
+    text, clears = _TECHNICAL[reason]
+    priority = risk.TECHNICAL[reason].priority
     why = Reason(f"gate/{reason}", ("judged video",), (reason,), (), "high", (), clears)
     return Condition(TECHNICAL_CODE, reason, Kind.TECHNICAL, priority, since_ns, text, why)
 
@@ -80,19 +92,16 @@ def _calibration_doubtful(doubts: tuple[Doubt, ...]) -> Condition:
     why = Reason(rule, expected, observed, (), "high", (), "values as calibrated again, or a new calibration")
     since_ns = min(one.since_ns for one in doubts)
     text = "Camera calibration is doubtful: rely on distances in pixels only"
-    return Condition(CALIBRATION_DOUBTFUL, "camera", Kind.TECHNICAL, Priority.MEDIUM, since_ns, text, why)
+    return Condition(CALIBRATION_DOUBTFUL, "camera", Kind.TECHNICAL, risk.CALIBRATION.priority, since_ns, text, why)
 
 
 def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
-    subject = spoken(one.subject)
-    if one.kind == "order":
-        text = f"Unexpected phase: {subject} after {spoken(one.phase)}"
-    else:
-        text = f"Unexpected instrument: {subject} during {spoken(one.phase)}"
+    text = _SENTENCES[one.kind].format(subject=spoken(one.subject), phase=spoken(one.phase))
     reason = Reason(
         one.rule, one.expected, one.observed, one.evidence_frames, one.certainty.value, degraded, one.clears
     )
-    return Condition(one.kind, one.subject, Kind.PROCEDURAL, _RISK[one.kind], one.onset_ns, text, reason)
+    priority = risk.PROCEDURAL[one.kind].priority
+    return Condition(one.kind, one.subject, Kind.PROCEDURAL, priority, one.onset_ns, text, reason)
 
 
 def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, valid_until_ns: int) -> Guidance:
@@ -108,7 +117,7 @@ def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, 
     return Guidance(
         phase=estimate.committed,
         next_phase=estimate.next_phase,
-        expected_instruments=() if estimate.committed is None else protocol.phase(estimate.committed).tools,
+        expected_instruments=() if estimate.committed is None else protocol.phase(estimate.committed).tools.expected,
         nearest=None if nearest is None else (nearest.instrument, nearest.structure, nearest.distance_px),
         progress_ppm=estimate.progress_ppm,
         uncertain=tuple(uncertain),

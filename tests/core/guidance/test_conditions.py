@@ -18,6 +18,7 @@ from surgical_ml.guidance import (
     Validity,
     conditions_from,
     make_guidance,
+    risk,
 )
 from surgical_ml.perception import Refusal
 from surgical_ml.workflow import Certainty, Deviation, WorkflowEstimate, load_protocol
@@ -75,7 +76,7 @@ NAME = st.text(st.characters(categories=["Lu", "Ll", "Nd"], include_characters="
 
 @given(NAME, NAME)
 def test_names_that_a_protocol_may_have_make_sentences_of_at_most_twelve_words(subject, phase):
-    for kind in ("order", "tool-mismatch"):
+    for kind in risk.PROCEDURAL:
         assert len(announced_alone(deviation(kind, subject, phase)).split()) <= MAX_WORDS
 
 
@@ -115,7 +116,7 @@ def test_a_deviation_carries_its_whole_reason():
     assert one.reason.clears == given_one.clears
 
 
-@pytest.mark.parametrize(("kind", "priority"), [("order", Priority.HIGH), ("tool-mismatch", Priority.MEDIUM)])
+@pytest.mark.parametrize(("kind", "priority"), [(kind, row.priority) for kind, row in risk.PROCEDURAL.items()])
 @pytest.mark.parametrize("certainty", list(Certainty))
 def test_the_priority_comes_from_the_kind_and_never_from_how_sure_a_model_is(kind, priority, certainty):
     given_one = deviation(kind, "hook", "Preparation")
@@ -153,7 +154,7 @@ def test_guidance_names_what_follows_what_is_expected_and_what_is_near():
     scene = Scene(1, (), (Distance(1, "hook", "cystic_duct", 12), Distance(1, "hook", "liver", 40)))
     given_one = make_guidance(PROTOCOL, estimate(), scene, 99)
     assert (given_one.phase, given_one.next_phase) == ("Preparation", "CalotTriangleDissection")
-    assert given_one.expected_instruments == PROTOCOL.phase("Preparation").tools
+    assert given_one.expected_instruments == PROTOCOL.phase("Preparation").tools.expected
     assert given_one.nearest == ("hook", "cystic_duct", 12)
     assert (given_one.uncertain, given_one.valid_until_ns) == ((), 99)
 
