@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import distributed as dist
 from torch import nn
 from torch.nn import functional as F
 
@@ -30,7 +31,11 @@ def main(out: Path, kill_at: int | None) -> None:
         noise = 0.01 * torch.randn(BATCH, 6, generator=torch.Generator().manual_seed(step))[place.share(BATCH)]
         return {"class": F.cross_entropy(module(data[rows] + noise), truth[rows])}
 
+    if place.rank:
+        dist.barrier()  # the first process makes the folder
     run = RunFolder(out, {"steps": 23}, resume=True)
+    if place.rank == 0 and place.world > 1:
+        dist.barrier()
     train(net, losses, run, Schedule(23, 1e-2, warm_up=3, every=5), place)
     leave()
 
