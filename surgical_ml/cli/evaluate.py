@@ -8,6 +8,7 @@ import typer
 
 from surgical_ml.cli.evaluate_cases import cases
 from surgical_ml.cli.evaluate_compare import compare, study
+from surgical_ml.cli.evaluate_networks import networks
 from surgical_ml.cli.output import progress_bar, say
 from surgical_ml.errors import InputError
 
@@ -17,6 +18,7 @@ evaluate = typer.Typer(
 evaluate.command("cases")(cases)
 evaluate.command("study")(study)
 evaluate.command("compare")(compare)
+evaluate.command("networks")(networks)
 
 Labels = Annotated[Path, typer.Option(help="Folder of the ground truth.")]
 Predictions = Annotated[Path, typer.Option(help="Folder of the predictions, with the same cases.")]

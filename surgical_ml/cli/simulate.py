@@ -51,9 +51,7 @@ def simulate(
     from surgical_ml.simulation import DISTURBANCES, LOOKS, RICH_DISTURBANCES, SCENES, STREAM_FAULTS
     from surgical_ml.simulation import simulate as write
 
-    width, _, height = size.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise InputError("size", "WIDTHxHEIGHT", size)
+    width, height = picture_size(size)
     for name, value, known in (
         ("look", look, LOOKS),
         ("scene", scene, SCENES),
@@ -76,7 +74,7 @@ def simulate(
             seed=seed,
             deviation=deviations,
             disturbances=every if "all" in asked else spoils,
-            size=(int(width), int(height)),
+            size=(width, height),
             fps=fps,
             duration_s=seconds,
             masks=masks,
@@ -93,3 +91,15 @@ def simulate(
         say_json({"cases": [str(path) for path in folders]})
     else:
         say("\n".join(str(path) for path in folders))
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT as (width, height) in pixels.
+
+    Raises:
+        InputError: it is not that.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError("size", "WIDTHxHEIGHT", text)
+    return int(width), int(height)

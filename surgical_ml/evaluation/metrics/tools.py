@@ -211,7 +211,7 @@ def score_tips(cases: Mapping[str, tuple[Tips, Tips]], *, size_px: tuple[int, in
     reach = PCK_SHARE * math.hypot(*size_px)
     pck, errors, truths, extra = [], [], 0, 0
     for truth, prediction in cases.values():
-        found = [error for key, points in truth.items() for error in _paired(points, prediction.get(key, ()))]
+        found = [error for key, points in truth.items() for error in pair_tips(points, prediction.get(key, ()))]
         count = sum(map(len, truth.values()))
         pck.append(100 * sum(error <= reach for error in found) / count if count else math.nan)
         errors += found
@@ -228,8 +228,8 @@ def score_tips(cases: Mapping[str, tuple[Tips, Tips]], *, size_px: tuple[int, in
     )
 
 
-def _paired(truths: Sequence[tuple[float, float]], predictions: Sequence[tuple[float, float]]) -> list[float]:
-    """Distances of pairs, nearest first."""
+def pair_tips(truths: Sequence[tuple[float, float]], predictions: Sequence[tuple[float, float]]) -> list[float]:
+    """Distances of true and predicted points that are paired, nearest first, one to one; in the unit of the points."""
     distances = sorted((math.dist(t, p), i, j) for i, t in enumerate(truths) for j, p in enumerate(predictions))
     used: tuple[set[int], set[int]] = (set(), set())
     found = []
