@@ -58,10 +58,12 @@ class ShaftResidual:
     Attributes:
         angle_deg: from the projected to the seen axis, clockwise in the picture, -90 to 90.
         offset_px: from the seen axis to the projected tip end, across it, positive to the right of its direction.
+        along_px: from the seen to the projected tip end, along the seen axis, positive the way that the tip points.
     """
 
     angle_deg: float
     offset_px: float
+    along_px: float
 
 
 def shaft_residual(lens: Lens, seen_px: Floats, shaft_m: Floats) -> ShaftResidual | None:
@@ -71,7 +73,7 @@ def shaft_residual(lens: Lens, seen_px: Floats, shaft_m: Floats) -> ShaftResidua
 
     Args:
         lens: of the picture.
-        seen_px: (2, 2) two points of the seen axis, pixels.
+        seen_px: (2, 2) two points of the seen axis, pixels; the second is the tip end.
         shaft_m: (2, 3) two points of the axis in the optical frame, metres; the second is the one nearer to the tip.
 
     Returns:
@@ -89,5 +91,42 @@ def shaft_residual(lens: Lens, seen_px: Floats, shaft_m: Floats) -> ShaftResidua
     if axis @ along < 0:
         axis = -axis
     angle = np.degrees(np.arctan2(along[0] * axis[1] - along[1] * axis[0], along @ axis))
-    off = said[1] - seen[0]
-    return ShaftResidual(float(angle), float(axis[0] * off[1] - axis[1] * off[0]))
+    off = said[1] - seen[1]
+    return ShaftResidual(float(angle), float(axis[0] * off[1] - axis[1] * off[0]), float(axis @ off))
+
+
+def shaft_width_px(lens: Lens, shaft_m: Floats, diameter_m: float) -> float | None:
+    """How wide a round shaft looks at its tip end, undistorted, across its axis.
+
+    The outline of a cylinder lies in the two planes through the optical centre that touch it.
+
+    Args:
+        lens: of the picture.
+        shaft_m: (2, 3) two points of the axis in the optical frame, metres; the second is the tip end.
+        diameter_m: of the shaft, metres.
+
+    Returns:
+        The width in pixels; None where the shaft points at the camera, lies behind it, or holds it.
+    """
+    axis = shaft_m[1] - shaft_m[0]
+    axis = axis / np.linalg.norm(axis)
+    plane = np.cross(shaft_m[0], axis)
+    away = float(np.linalg.norm(plane))
+    if np.any(shaft_m[:, 2] <= 0) or away <= diameter_m / 2:
+        return None
+    plane = plane / away
+    lean = np.arcsin(diameter_m / 2 / away)
+    focal = np.array([lens.fx, lens.fy])
+    tip = focal * shaft_m[1, :2] / shaft_m[1, 2]
+    along = tip - focal * shaft_m[0, :2] / shaft_m[0, 2]
+    if np.linalg.norm(along) < MIN_SHAFT_PX:
+        return None
+    across = np.array([-along[1], along[0]]) / np.linalg.norm(along)
+    ends = []
+    for side in (1, -1):
+        # The plane of the axis, turned about it until it touches the shaft; the axis passes at `away` from the centre.
+        touching = np.cos(lean) * plane + side * np.sin(lean) * np.cross(axis, plane)
+        line = np.array([touching[0] / lens.fx, touching[1] / lens.fy, touching[2]])
+        slope = line[:2] @ across
+        ends.append(-(line[:2] @ tip + line[2]) / slope)
+    return float(abs(ends[0] - ends[1]))

@@ -45,7 +45,7 @@ def test_a_bumped_camera_degrades_what_is_shown_and_is_announced_with_its_number
     assert (advisory.kind, advisory.priority, advisory.presence) == (Kind.TECHNICAL, Priority.MEDIUM, Presence.ON)
     assert "pixels only" in advisory.text
     assert advisory.reason.rule == "calibration/field-x"
-    assert advisory.reason.expected == ("place of the field of view across: 0.00 px, give or take 0.70",)
+    assert advisory.reason.expected == ("place of the field of view across: 0.00 px, give or take 0.88",)
     assert advisory.reason.observed == ("2.00 px",)
     assert 0 <= advisory.onset_ns - bumped_ns <= SECOND
     assert advisory.announced_ns <= bumped_ns + 20 * SECOND

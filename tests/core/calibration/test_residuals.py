@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from surgical_ml.calibration.model import Provenance, RigidTransform, StereoCalibration
-from surgical_ml.calibration.residuals import epipolar_level_px, epipolar_residuals_px, shaft_residual
+from surgical_ml.calibration.residuals import epipolar_level_px, epipolar_residuals_px, shaft_residual, shaft_width_px
 from surgical_ml.calibration.rigid import apply, rigid
 from surgical_ml.calibration.synthetic import ENDOSCOPE
 from surgical_ml.errors import InputError
@@ -57,9 +57,8 @@ def test_a_pair_that_nobody_calibrated_has_no_epipolar_lines():
 
 
 def test_a_shaft_that_is_seen_where_it_is_said_to_be_has_no_residual():
-    for seen in (ENDOSCOPE.project(SHAFT), ENDOSCOPE.project(SHAFT)[::-1]):
-        found = shaft_residual(ENDOSCOPE, seen, SHAFT)
-        assert (found.angle_deg, found.offset_px) == pytest.approx((0, 0), abs=0.01)
+    found = shaft_residual(ENDOSCOPE, ENDOSCOPE.project(SHAFT), SHAFT)
+    assert (found.angle_deg, found.offset_px, found.along_px) == pytest.approx((0, 0, 0), abs=0.01)
 
 
 @pytest.mark.parametrize("turn_deg", [-3.0, 1.0, 20.0])
@@ -76,8 +75,40 @@ def test_a_shaft_two_millimetres_lower_is_off_by_what_two_millimetres_are_there(
     assert found.angle_deg == pytest.approx(0, abs=0.01)
 
 
+def test_a_tip_that_is_seen_short_of_where_it_is_said_to_be_is_off_along_the_shaft():
+    level = np.array([[-0.04, 0.0, 0.08], [0.0, 0.0, 0.08]])
+    found = shaft_residual(ENDOSCOPE, ENDOSCOPE.project(level - np.array([0.002, 0, 0])), level)
+    assert found.along_px == pytest.approx(0.002 / 0.08 * ENDOSCOPE.fx, rel=0.01)
+    assert found.offset_px == pytest.approx(0, abs=0.01)
+
+
+def test_a_shaft_looks_as_wide_as_its_outline():
+    rng = np.random.default_rng(6)
+    pinhole = ENDOSCOPE.model_copy(update={"distortion": (0.0,) * len(ENDOSCOPE.distortion)})
+    axis = (SHAFT[1] - SHAFT[0]) / np.linalg.norm(SHAFT[1] - SHAFT[0])
+    side = np.cross(axis, [0.0, 0.0, 1.0])
+    side /= np.linalg.norm(side)
+    about = rng.uniform(0, 2 * np.pi, 40_000)
+    rim = 0.004 * (np.cos(about)[:, None] * side + np.sin(about)[:, None] * np.cross(axis, side))
+    points = SHAFT[1] + rng.uniform(-0.02, 0.02, 40_000)[:, None] * axis + rim
+    pixels, (back, tip) = pinhole.project(points), pinhole.project(SHAFT)
+    along = (tip - back) / np.linalg.norm(tip - back)
+    off = pixels - tip
+    near = np.abs(off @ along) < 3
+    across = off[near] @ np.array([-along[1], along[0]])
+    assert shaft_width_px(pinhole, SHAFT, 0.008) == pytest.approx(across.max() - across.min(), rel=0.02)
+
+
+def test_a_shaft_that_comes_nearer_looks_wider_by_as_much():
+    level = np.array([[-0.04, 0.0, 0.08], [0.0, 0.0, 0.08]])
+    nearer = level - np.array([0, 0, 0.002])
+    ratio = shaft_width_px(ENDOSCOPE, nearer, 0.008) / shaft_width_px(ENDOSCOPE, level, 0.008)
+    assert ratio == pytest.approx(80 / 78, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     "shaft", [[[0.001, 0, 0.02], [0.002, 0, 0.04]], [[0, 0, -0.01], [0.01, 0, 0.08]]], ids=["end-on", "behind"]
 )
 def test_a_shaft_without_a_direction_in_the_picture_has_no_residual(shaft):
     assert shaft_residual(ENDOSCOPE, ENDOSCOPE.project(SHAFT), np.array(shaft)) is None
+    assert shaft_width_px(ENDOSCOPE, np.array(shaft), 0.008) is None
