@@ -13,6 +13,37 @@ class Certainty(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CertaintyBands:
+    """From which probability on a phase is certain (`high_ppm`), and fairly so (`medium_ppm`)."""
+
+    high_ppm: int = 900_000
+    medium_ppm: int = 600_000
+
+    def of(self, probability: float) -> Certainty:
+        """The band of a probability from 0 to 1."""
+        ppm = 1e6 * probability
+        return Certainty.HIGH if ppm >= self.high_ppm else Certainty.MEDIUM if ppm >= self.medium_ppm else Certainty.LOW
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How long things will take, nanoseconds of the case, in whole milliseconds.
+
+    Attributes:
+        next_ns: until the committed phase is left, the median; 0 while there is none.
+        remaining_ns: until the case ends, the median.
+        low_ns, high_ns: it ends between these two with 80 % probability, as far as the protocol's durations hold.
+        clock_ns: what a clock alone would say: the protocol's median length of a case, less what has passed of this one.
+    """
+
+    next_ns: int
+    remaining_ns: int
+    low_ns: int
+    high_ns: int
+    clock_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowEstimate:
     """Where the operation stands.
 
@@ -27,6 +58,12 @@ class WorkflowEstimate:
         next_ppm: its probability among the transitions allowed.
         progress_ppm: share of the operation that has passed.
         evidence_ns: how much admitted video stands behind the committed phase.
+        forecast: when the phase and the case will be over; None where nobody computed it.
+        evidence_mnat: log-likelihood of each phase in this frame, thousandths of a nat, 0 for the likeliest; empty where the
+            event is no evidence.
+        odds_mnat: log-odds, thousandths of a nat, that frames have gathered for the candidate against the committed phase;
+            0 without a candidate.
+        needed_mnat: what a candidate needs of them.
     """
 
     stamp_ns: int
@@ -39,6 +76,10 @@ class WorkflowEstimate:
     next_ppm: int
     progress_ppm: int
     evidence_ns: int
+    forecast: Forecast | None = None
+    evidence_mnat: tuple[int, ...] = ()
+    odds_mnat: int = 0
+    needed_mnat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
