@@ -1,12 +1,15 @@
 """Where the operation stands, what comes next, and what departs from its protocol."""
 
 from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
-from surgical_ml.workflow.protocol import Phase, Protocol, load_protocol, spoken
+from surgical_ml.workflow.protocol import END, Phase, Protocol, load_protocol, spoken
+from surgical_ml.workflow.protocol_duration import Duration
 from surgical_ml.workflow.workflow import Workflow, check_vocabulary
 
 __all__ = [
+    "END",
     "Certainty",
     "Deviation",
+    "Duration",
     "Phase",
     "Protocol",
     "Workflow",

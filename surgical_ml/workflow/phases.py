@@ -41,7 +41,7 @@ class PhaseFilter:
     """Belief over the protocol's phases, one step an event.
 
     The model: in dt seconds a phase is left with probability 1 - exp(-dt * time_scale / mean); where to is the protocol's
-    `next`, evenly, and any other phase with `UNUSUAL`. Scores enter as likelihoods, tempered for correlated frames.
+    `next`, as often as it says, any other phase with `UNUSUAL`. Scores enter as likelihoods, tempered for correlated frames.
     """
 
     def __init__(self, protocol: Protocol, time_scale: float) -> None:
@@ -50,8 +50,9 @@ class PhaseFilter:
         self._rate = np.array([time_scale / phase.mean_s for phase in protocol.phases])
         self._to = np.full((len(names), len(names)), UNUSUAL / len(names))
         for k, phase in enumerate(protocol.phases):
-            for other in phase.next:
-                self._to[k, names.index(other)] += (1 - UNUSUAL) / len(phase.next)
+            ordinary = sum(phase.next[other] for other in phase.following)
+            for other in phase.following:
+                self._to[k, names.index(other)] += (1 - UNUSUAL) * phase.next[other] / ordinary
         np.fill_diagonal(self._to, 0.0)
         self._to /= self._to.sum(axis=1, keepdims=True)
         self._belief = np.full(len(names), (1 - FIRST) / (len(names) - 1))
@@ -126,7 +127,7 @@ class PhaseFilter:
         """Where the operation stands, in exact numbers."""
         share = 0.0 if self._committed is None else float(self._belief[self._committed])
         following, following_ppm = None, 0
-        if self._committed is not None and self._phases[self._committed].next:
+        if self._committed is not None and self._phases[self._committed].following:
             k = int(self._to[self._committed].argmax())
             following, following_ppm = self._names[k], round(PPM * float(self._to[self._committed, k]))
         return WorkflowEstimate(

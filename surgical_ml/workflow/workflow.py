@@ -99,7 +99,7 @@ class Workflow:
 
     def _order_deviation(self, change: PhaseChange) -> Deviation | None:
         names = self._protocol.phase_names
-        expected = (names[0],) if change.before is None else self._protocol.phase(change.before).next
+        expected = (names[0],) if change.before is None else self._protocol.phase(change.before).following
         # A case may be joined anywhere: the first phase that is committed is no departure.
         if change.before is None or change.after in expected:
             return None
@@ -121,7 +121,8 @@ class Workflow:
         if committed is None:
             return
         scores = _recognition(seen)
-        following = {tool for name in self._protocol.phase(committed).next for tool in self._protocol.phase(name).tools}
+        phases = (self._protocol.phase(name) for name in self._protocol.phase(committed).following)
+        following = {tool for phase in phases for tool in phase.tools.expected}
         for tool, one in self._suspicion.items():
             needed = self._protocol.mismatch_s * (NEAR_NEXT if tool in following else 1.0)
             score = min(scores.get(tool, 0), SURE_PPM) - DOUBTFUL_PPM
@@ -141,7 +142,7 @@ class Workflow:
     def _belongs(self, tool: str) -> float:
         """How much of the belief lies on phases that the tool belongs to."""
         belief = self._filter.belief
-        homes = [tool in phase.tools or tool in phase.tolerated for phase in self._protocol.phases]
+        homes = [phase.tools.admits(tool) for phase in self._protocol.phases]
         return float(sum(share for share, home in zip(belief, homes, strict=True) if home))
 
     def _mismatch(self, tool: str, one: _Suspicion) -> Deviation:
@@ -151,7 +152,7 @@ class Workflow:
             onset_ns=one.onset_ns,
             rule=f"{self._protocol.name}/{one.phase}/tools",
             phase=one.phase,
-            expected=self._protocol.phase(one.phase).tools,
+            expected=self._protocol.phase(one.phase).tools.expected,
             observed=(tool,),
             evidence_frames=tuple(one.frames[:: max(1, len(one.frames) // 8)][:8]),
             certainty=Certainty.HIGH if self._belongs(tool) < 0.05 else Certainty.MEDIUM,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from watched_case import PROTOCOL, WatchedCase, scores
 
 from surgical_ml.workflow.phases import COMMIT_AT, CORRELATED_S, PhaseFilter
+from surgical_ml.workflow.protocol import END
 
 NAMES = PROTOCOL.phase_names
 SECOND = 1_000_000_000
@@ -155,7 +156,8 @@ def test_the_estimate_says_what_follows_and_nothing_at_the_end():
     chain = PROTOCOL.model_copy(
         update={
             "phases": tuple(
-                phase.model_copy(update={"next": NAMES[k + 1 : k + 2]}) for k, phase in enumerate(PROTOCOL.phases)
+                phase.model_copy(update={"next": {(*NAMES, END)[k + 1]: 1.0}})
+                for k, phase in enumerate(PROTOCOL.phases)
             )
         }
     )

@@ -22,25 +22,22 @@ def route(target: str) -> list[str]:
         course = waiting.popleft()
         if course[-1] == target:
             return course
-        waiting.extend([*course, name] for name in PROTOCOL.phase(course[-1]).next if name not in course)
+        waiting.extend([*course, name] for name in PROTOCOL.phase(course[-1]).following if name not in course)
     raise AssertionError(f"{target} cannot be reached")
 
 
-STEPS = [(phase.name, after) for phase in PROTOCOL.phases for after in phase.next]
-SKIPS = [(phase.name, after) for phase in PROTOCOL.phases for after in NAMES if after not in (phase.name, *phase.next)]
-ODD_TOOLS = [
-    (phase.name, tool)
-    for phase in PROTOCOL.phases
-    for tool in PROTOCOL.tools
-    if tool not in (*phase.tools, *phase.tolerated)
+STEPS = [(phase.name, after) for phase in PROTOCOL.phases for after in phase.following]
+SKIPS = [
+    (phase.name, after) for phase in PROTOCOL.phases for after in NAMES if after not in (phase.name, *phase.following)
 ]
-USUAL_TOOLS = [(phase.name, tool) for phase in PROTOCOL.phases for tool in (*phase.tools, *phase.tolerated)]
+ODD_TOOLS = [(phase.name, tool) for phase in PROTOCOL.phases for tool in PROTOCOL.tools if not phase.tools.admits(tool)]
+USUAL_TOOLS = [(phase.name, tool) for phase in PROTOCOL.phases for tool in PROTOCOL.tools if phase.tools.admits(tool)]
 
 
 def play(course: list[str]) -> WatchedCase:
     case = WatchedCase()
     for phase in course:
-        case.show(PHASE_S, phase, PROTOCOL.phase(phase).tools)
+        case.show(PHASE_S, phase, PROTOCOL.phase(phase).tools.expected)
     return case
 
 
@@ -64,7 +61,7 @@ def test_a_phase_out_of_order_is_found_with_its_evidence(before, after):
     case.show(PHASE_S, after)
     (one,) = case.raised
     assert (one.kind, one.subject, one.phase) == ("order", after, before)
-    assert one.expected == PROTOCOL.phase(before).next
+    assert one.expected == PROTOCOL.phase(before).following
     assert one.observed == (after,)
     assert one.rule == f"cholecystectomy/{before}/next"
     # An unlisted step starts from so little belief that its evidence shows a little late.
@@ -74,12 +71,12 @@ def test_a_phase_out_of_order_is_found_with_its_evidence(before, after):
     assert all(begin_index < index <= case.index for index in one.evidence_frames)
     assert one.clears
     assert case.present == (one,)
-    case.show(PHASE_S, PROTOCOL.phase(after).next[0])
+    case.show(PHASE_S, PROTOCOL.phase(after).following[0])
     assert case.present == ()
 
 
 def needed_s(phase: str, tool: str) -> float:
-    following = {t for name in PROTOCOL.phase(phase).next for t in PROTOCOL.phase(name).tools}
+    following = {t for name in PROTOCOL.phase(phase).following for t in PROTOCOL.phase(name).tools.expected}
     return PROTOCOL.mismatch_s * (NEAR_NEXT if tool in following else 1.0)
 
 
@@ -99,7 +96,7 @@ def test_a_tool_where_it_should_not_be_is_found_once_it_persists(phase, tool):
     case.show(0.4, phase, (tool,))
     (one,) = case.raised
     assert (one.kind, one.subject, one.phase) == ("tool-mismatch", tool, phase)
-    assert one.expected == PROTOCOL.phase(phase).tools
+    assert one.expected == PROTOCOL.phase(phase).tools.expected
     assert one.observed == (tool,)
     assert one.rule == f"cholecystectomy/{phase}/tools"
     assert one.onset_ns == begin_ns + case.period_ns
@@ -169,7 +166,7 @@ def test_a_single_frame_of_anything_raises_nothing():
     for name in NAMES:
         case = in_clipping()
         case.show(0.1, name, PROTOCOL.tools)
-        case.show(5, PHASE, PROTOCOL.phase(PHASE).tools)
+        case.show(5, PHASE, PROTOCOL.phase(PHASE).tools.expected)
         assert case.raised == []
 
 
