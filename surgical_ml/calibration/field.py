@@ -49,6 +49,25 @@ def find_field(picture: npt.NDArray[np.uint8]) -> Field:
     return _rim(_lit(picture))[0]
 
 
+def look_at_field(picture: npt.NDArray[np.uint8]) -> tuple[Field, float | None]:
+    """The circle of the field of view, and where its notch is; None of a rim that shows none, as `notch_angle` has it.
+
+    Raises:
+        InputError: as `find_field`.
+    """
+    field, rim = _rim(_lit(picture))
+    try:
+        return field, _notch(field, rim)
+    except InputError:
+        return field, None
+
+
+def turn_residual(stamp_ns: int, found_deg: float, calibrated_deg: float) -> Residual:
+    """How far the notch is from where it was when the camera was calibrated, the shorter way round."""
+    turned = (found_deg - calibrated_deg + 180) % 360 - 180
+    return Residual(stamp_ns, "field-notch", round(1000 * turned))
+
+
 def field_residuals(stamp_ns: int, found: Field, calibrated: Field) -> tuple[Residual, Residual, Residual]:
     """How far a field of view is from where it was when the camera was calibrated: its place and its radius."""
     apart = (found.x - calibrated.x, found.y - calibrated.y, found.radius - calibrated.radius)
@@ -73,7 +92,10 @@ def notch_angle(picture: npt.NDArray[np.uint8]) -> float:
     Raises:
         InputError: there is no circular field, no notch at its rim, or more than one thing that could be it.
     """
-    field, rim = _rim(_lit(picture))
+    return _notch(*_rim(_lit(picture)))
+
+
+def _notch(field: Field, rim: Floats) -> float:
     off = rim / field.radius - 1
     for way, what in ((1.0, "bump"), (-1.0, "dent")):
         dents = _dents(way * off)

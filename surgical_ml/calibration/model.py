@@ -1,10 +1,10 @@
 """What a calibration is: its numbers, how sure they are, where they come from and how long they hold."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer, model_validator
 
 from surgical_ml.calibration.lens import Lens, Stated
 from surgical_ml.calibration.rigid import Floats, quaternion_of_rotation, rigid, rotation_of_quaternion
@@ -79,6 +79,15 @@ class Provenance(Stated):
     example: bool = False
 
 
+class FieldOfView(Stated):
+    """The round field of view as it lies in the picture: centre and radius in pixels, the notch as `notch_angle` has it."""
+
+    x: float
+    y: float
+    radius: float = Field(gt=0)
+    notch_deg: float | None = None
+
+
 class Validity(Stated):
     """What a calibration holds for. None means that nobody stated it, which a check reports.
 
@@ -87,12 +96,20 @@ class Validity(Stated):
         scope: serial number or name of the endoscope.
         valid_until: the instant after which it is too old.
         temperature_c: the range of the camera head's temperature it was made for, low and high.
+        field: where the picture shows the field of view while head, scope and coupler are as they were.
     """
 
     camera: str | None = None
     scope: str | None = None
     valid_until: Instant | None = None
     temperature_c: tuple[float, float] | None = None
+    field: FieldOfView | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a field that nobody stated: files of before there was one keep their digest."""
+        content: dict[str, Any] = written(self)
+        return {name: value for name, value in content.items() if name != "field" or value is not None}
 
 
 class RigidTransform(Stated):
@@ -364,6 +381,15 @@ def require_camera(
         raise InputError(name, wanted, "no image size stated: state it with `surgical-ml calibrate check --image-size`")
     if stated != image_size:
         raise InputError(name, wanted, f"one for {stated[0]}x{stated[1]}")
+    require_head(name, calibration, camera)
+
+
+def require_head(name: str, calibration: Calibration, camera: str | None) -> None:
+    """Refuse a calibration of another camera head, where both the one in use and the calibration's are known.
+
+    Raises:
+        InputError: they differ.
+    """
     of_camera = calibration.validity.camera
     if camera is not None and of_camera is not None and camera != of_camera:
         raise InputError(name, f"a calibration of camera {camera}", f"one of camera {of_camera}")
