@@ -36,6 +36,11 @@ def default_records() -> Path:
     return Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "surgical_ml" / "records"
 
 
+def default_keys() -> Path:
+    """Where this device's key and the keys of its cases' secrets lie: SURGICAL_ML_KEYS, or beside the records."""
+    return Path(os.environ.get("SURGICAL_ML_KEYS") or default_records().parent / "keys")
+
+
 @cache
 def program_digest() -> str:
     """SHA-256, hex, over the name and content of every Python file of the installed package, in name order."""

@@ -56,6 +56,31 @@ class Disk:
             done = os.pwrite(descriptor, view, at)
             view, at = view[done:], at + done
 
+    def put(self, path: Path, data: bytes, aside: Path) -> None:
+        """A whole file under its name, in place of any that was there; the name is durable once its folder is synced.
+
+        It is written to `aside`, on the same file system, and renamed: whatever is called `path` is whole.
+        """
+        self.make_folder(path.parent)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        try:
+            self.write(descriptor, data, 0)
+            # A flush that fails is asked for only once: the next attempt begins a new file.
+            os.fsync(descriptor)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        aside.replace(path)
+
+    def shrink(self, path: Path, size: int) -> None:
+        """Give back what a file holds beyond `size` bytes; the file itself, where nothing is left."""
+        if size:
+            os.truncate(path, size)
+        else:
+            path.unlink(missing_ok=True)
+
     def flush(self, descriptor: int) -> None:
         """Make what was written durable. After a failure nothing is known of the file: never ask it again."""
         os.fdatasync(descriptor)

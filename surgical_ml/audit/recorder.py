@@ -1,10 +1,11 @@
 """What a session writes to: entries in, tickets out."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from surgical_ml.audit.canonical import decode, encode
+from surgical_ml.audit.entry import MODULE
 
 
 class Ticket:
@@ -51,9 +52,22 @@ class Recorder(Protocol):
     """Takes entries in order."""
 
     def append(
-        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
+        self,
+        type: str,
+        body: Mapping[str, Any],
+        *,
+        case: str = "",
+        actor: str = MODULE,
+        identity: str = "",
+        requirements: Sequence[str] = (),
+        hazards: Sequence[str] = (),
+        urgent: bool = False,
     ) -> Ticket:
-        """Queue one entry; returns at once.
+        """Queue one entry; returns at once. What the arguments mean, `Draft.of` says.
+
+        Args:
+            urgent: a safety event: written without waiting for others, kept when there is room for little else, and
+                followed by a signed checkpoint.
 
         Raises:
             AuditError: the body has no canonical form (a float, for instance).
@@ -68,10 +82,20 @@ class MemoryRecorder:
         self.entries: list[dict[str, Any]] = []
 
     def append(
-        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
+        self,
+        type: str,
+        body: Mapping[str, Any],
+        *,
+        case: str = "",
+        actor: str = MODULE,
+        identity: str = "",
+        requirements: Sequence[str] = (),
+        hazards: Sequence[str] = (),
+        urgent: bool = False,
     ) -> Ticket:
         """Keep what a log would have kept."""
         ticket = Ticket(len(self.entries))
-        self.entries.append({"type": type, "case": case, "actor": actor, "body": decode(encode(dict(body)))})
+        kept = {"type": type, "case": case, "actor": actor, "identity": identity, "body": decode(encode(dict(body)))}
+        self.entries.append(kept | {"requirements": list(requirements), "hazards": list(hazards)})
         ticket.settle()
         return ticket

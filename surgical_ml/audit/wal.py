@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from surgical_ml.audit.entry import LARGEST, leaf_hash
+from surgical_ml.audit.entry import LARGEST, leaf_hash, parse
 from surgical_ml.audit.errors import AuditError
 
 FOLDER = Path("private") / "wal"
@@ -130,6 +131,48 @@ def scan(segment: Segment) -> Scan:
         found.append(record)
         at = record.end
     return Scan(tuple(found), None, False, data.endswith(END))
+
+
+def follow(found: list[Segment], seq: int, prev: bytes) -> Iterator[tuple[Segment, Record, dict[str, Any]]]:
+    """Every entry from number `seq` on, in order, with its place: its hash, its number and its predecessor's are checked.
+
+    Args:
+        found: the segments of a log; those that end before `seq` are not read.
+        seq: number of the first entry wanted.
+        prev: leaf hash of the entry before it.
+
+    Raises:
+        AuditError: at the first entry that is damaged, missing, changed or out of its place.
+    """
+    for segment, after in zip(found, [*found[1:], None], strict=True):
+        if after is not None and after.first_seq <= seq:
+            continue
+        if segment.first_seq > seq or (segment.first_seq == seq and segment.prev != prev):
+            raise AuditError(f"{segment.path}: byte 0", f"to follow entry {seq - 1}", f"a start at {segment.first_seq}")
+        scanned = scan(segment)
+        number, before = segment.first_seq, segment.prev
+        for record in scanned.records:
+            if number >= seq:
+                values = parse(record.payload, f"{segment.path}: byte {record.start}")
+                if values["seq"] != number or values["prev"] != before.hex():
+                    other = f"entry {values['seq']} behind {values['prev'][:8]}"
+                    wanted = f"entry {number} behind {before.hex()[:8]}"
+                    raise AuditError(f"{segment.path}: byte {record.start}", wanted, other)
+                # What reaches beyond the next segment's start was written before a failed flush, and again there.
+                if after is None or number < after.first_seq:
+                    yield segment, record, values
+                    seq, prev = number + 1, record.leaf
+            elif number == seq - 1 and record.leaf != prev:
+                raise AuditError(
+                    f"{segment.path}: byte {record.start}", f"entry {prev.hex()[:8]}", record.leaf.hex()[:8]
+                )
+            number, before = number + 1, record.leaf
+        # A segment that failed is followed by another, and may hold anything behind what was acknowledged.
+        if scanned.damaged and (after is None or scanned.closed):
+            raise AuditError(f"{segment.path}: byte {scanned.bad_at}", "an undamaged record", "a damaged one")
+        if seq != after.first_seq if after is not None else number < seq:
+            at = scanned.bad_at if scanned.bad_at is not None else segment.path.stat().st_size
+            raise AuditError(f"{segment.path}: byte {at}", f"entry {number}", "the end of the segment")
 
 
 def _read(path: Path, size: int = -1) -> bytes:

@@ -18,6 +18,25 @@ BROKEN = OSError(errno.EIO, "Input/output error")
 FAULTS = st.sampled_from([FULL, BROKEN, RuntimeError("something else"), MemoryError()])
 
 
+class FullDisk(Disk):
+    """Has room for new files only as far as a reserve was given back."""
+
+    def __init__(self, reserve: Path) -> None:
+        self.reserve, self.full, self.freed, self.used = reserve, False, 0, 0
+
+    def create(self, path, size, header):
+        if self.full:
+            if self.used + size > self.freed:
+                raise FULL
+            self.used += size
+        return super().create(path, size, header)
+
+    def shrink(self, path, size):
+        before = path.stat().st_size if path.exists() else 0
+        super().shrink(path, size)
+        self.freed += before - size
+
+
 def armed(folder: Path, disk: FaultyDisk, **options: object) -> AuditWriter:
     writer = AuditWriter(folder, disk=disk, **options)
     disk.armed = True
@@ -142,29 +161,28 @@ def test_a_disk_without_room_for_a_segment_refuses_the_case(tmp_path):
 def test_the_reserve_carries_a_case_on_when_the_disk_is_full(tmp_path):
     reserve = tmp_path / "private" / "reserve"
 
-    class FullDisk(Disk):
-        """Has room for new files only once the reserve is gone."""
-
-        full = False
-
-        def create(self, path, size, header):
-            if self.full and reserve.exists():
-                raise FULL
-            return super().create(path, size, header)
-
-    disk = FullDisk()
-    with AuditWriter(tmp_path, disk=disk, segment_bytes=1000, reserve_bytes=5000) as writer:
-        assert reserve.stat().st_size == 5000
+    disk = FullDisk(reserve)
+    with AuditWriter(tmp_path, disk=disk, segment_bytes=4000, reserve_bytes=16_000) as writer:
+        assert reserve.stat().st_size == 16_000
         disk.full = True
         tickets = []
-        for n in range(12):
-            tickets.append(writer.append("event", {"name": str(n)}, urgent=True))
+        while not (refused := writer.append("event", {"name": str(len(tickets))})).decided:
+            tickets.append(refused)
             assert tickets[-1].wait(20)
+        assert refused.failed == "the disk is full: what room is left is kept for safety events"
+        # The last part of the reserve is for what must not be missing.
         assert not reserve.exists()
+        safety = writer.append("event", {"name": "safety"}, urgent=True)
+        assert safety.wait(20)
         assert writer.failed == ""
-    check(tmp_path, {ticket.seq: str(n) for n, ticket in enumerate(tickets)})
-    told = [entry["body"]["why"] for entry in entries(tmp_path) if entry["type"] == "recovery.segment-failed"]
-    assert told == ["No space left on device"]
+    check(tmp_path, {ticket.seq: str(n) for n, ticket in enumerate(tickets)} | {safety.seq: "safety"})
+    kinds = [entry["type"] for entry in entries(tmp_path)]
+    assert kinds.count("recovery.segment-failed") == kinds.count("space-low") == 4
+    told = [entry["body"] for entry in entries(tmp_path) if entry["type"] in ("space-low", "gap")]
+    assert [body["reserve_bytes"] for body in told[:4]] == [12_000, 8_000, 4_000, 0]
+    assert [body["safety_only"] for body in told[:4]] == [False, False, False, True]
+    assert told[4]["count"] == 1
+    assert told[4]["types"] == [["event", 1]]
 
 
 def test_the_reserve_of_a_closed_log_is_given_back(tmp_path):

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from log_faults import RecordingDisk, entries, open_log, segment_paths
 
 from surgical_ml.audit import AuditError, AuditWriter, read, verify, wal
+from surgical_ml.audit.clock import ERROR_UNKNOWN_US, ClockState
 from surgical_ml.audit.entry import LARGEST, VERSION
 
 KEYS = st.text(st.characters(max_codepoint=127), max_size=8)
 LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=20)
 BODIES = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=3), max_size=4)
 NAMES = st.text(max_size=10)
+FREE = ClockState(False, ERROR_UNKNOWN_US)
 
 
 @settings(max_examples=25)
@@ -158,12 +160,16 @@ def test_more_entries_than_can_wait_are_refused_at_once(tmp_path, monkeypatch):
         assert all(ticket.wait(20) for ticket in kept)
         late = writer.append("event", {}, urgent=True)
         assert late.wait(20)
-        assert late.seq == kept[-1].seq + 1
-    assert verify(tmp_path).entries == 12
+        # What is missing has an entry of its own, in its place.
+        assert late.seq == kept[-1].seq + 2
+    told = entries(tmp_path)[-2]
+    assert (told["type"], told["body"]["count"], told["body"]["types"]) == ("gap", 1, [["event", 1]])
+    assert verify(tmp_path).entries == 13
 
 
 def largest_text(folder: Path) -> int:
-    with open_log(folder, [{"t": ""}], boot="b", clock_ns=lambda: 10**18, monotonic_ns=lambda: 10**9):
+    clocks = {"clock_ns": lambda: 10**18, "monotonic_ns": lambda: 10**9, "clock_state": lambda: FREE}
+    with open_log(folder, [{"t": ""}], boot="b", **clocks):
         pass
     (path,) = segment_paths(folder)
     (record,) = wal.scan(wal.segments(folder)[0]).records
@@ -174,7 +180,7 @@ def largest_text(folder: Path) -> int:
 def test_an_entry_of_the_largest_size_is_kept_and_one_byte_more_is_refused_by_its_ticket(tmp_path):
     fits = largest_text(tmp_path / "empty")
     folder = tmp_path / "log"
-    clocks = {"boot": "b", "clock_ns": lambda: 10**18, "monotonic_ns": lambda: 10**9}
+    clocks = {"boot": "b", "clock_ns": lambda: 10**18, "monotonic_ns": lambda: 10**9, "clock_state": lambda: FREE}
     with AuditWriter(folder, **clocks) as writer:
         assert writer.append("event", {"t": "x" * fits}, urgent=True).wait(20)
         refused = writer.append("event", {"t": "x" * (fits + 1)}, urgent=True)

@@ -182,13 +182,17 @@ def test_a_damaged_log_is_kept_as_it_is_and_continued_by_nobody(log):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("seq", True), ("v", 2), ("v", True), ("type", 7), ("t_utc", 1), ("body", []), ("extra", 1)]
+    ("key", "value"),
+    [
+        *(("seq", True), ("v", 1), ("v", 3), ("v", True), ("type", 7), ("t_utc", 1), ("body", []), ("extra", 1)),
+        *(("clock", {}), ("clock", {"error_us": True, "synced": True}), ("hazards", []), ("requirements", [1])),
+    ],
 )
 def test_a_canonical_value_that_is_no_entry_is_refused(whole, key, value):
     from surgical_ml.audit import canonical
 
     values = entries(whole)[1] | {key: value}
-    with pytest.raises(AuditError, match="an entry of version 1"):
+    with pytest.raises(AuditError, match="an entry of version 1 to 2"):
         parse(canonical.encode(values), "thing")
 
 
