@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
+from surgical_ml.labels import PHASES
 from surgical_ml.workflow import END, Duration, Protocol, load_protocol, spoken
+from surgical_ml.workflow.protocol import VAGUE
 from surgical_ml.workflow.protocol_duration import seconds, with_unit
 
 WORD = st.text(st.characters(categories=["Lu", "Ll", "Nd"]), min_size=1, max_size=6)
@@ -262,3 +264,18 @@ def test_a_changed_protocol_has_another_digest():
 )
 def test_a_name_is_spoken_as_people_say_it(name, said):
     assert spoken(name) == said
+
+
+@pytest.mark.parametrize(("name", "phases"), [("cholecystectomy", "cholec80"), ("gastric_bypass", "multibypass140")])
+def test_a_shipped_protocol_speaks_of_the_phases_of_its_data_set(name, phases):
+    protocol = load_protocol(name)
+    assert (protocol.name, protocol.phase_names) == (name, PHASES[phases].classes)
+    assert all(phase.duration is not None for phase in protocol.phases)
+    assert any(phase.critical for phase in protocol.phases)
+
+
+def test_the_generic_protocol_needs_neither_tools_nor_durations():
+    protocol = load_protocol("generic")
+    assert protocol.tools == ()
+    assert {phase.duration for phase in protocol.phases} == {None}
+    assert [phase.usual for phase in protocol.phases] == [VAGUE] * len(protocol.phases)
