@@ -5,14 +5,13 @@ from crtk_msgs.msg import OperatingState
 from lifecycle_msgs.msg import State
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_msgs.msg import String
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.ros import qos
 from surgical_ml.ros.crtk import CrtkStatus
 from surgical_ml.ros.robot_inputs import RobotInputs
 from surgical_ml.ros.standin.robot import RobotStub
 
-HEARD_S = 20
 AS_CRTK_CLIENT = 10
 """The depth at which CRTK's Python client subscribes, without the latch."""
 
@@ -50,7 +49,7 @@ class Client:
         before = len(self.states)
         wait_until(
             lambda: state in [each.state for each in self.states[before:]],
-            HEARD_S,
+            PATIENCE_S,
             self.node,
             self.assistant,
             what=state,
@@ -63,7 +62,7 @@ class Client:
         late = self.node.create_subscription(
             String, f"/surgical_ml/crtk/{topic}", lambda message: heard.append(message.data), qos.CRTK
         )
-        wait_until(lambda: heard, HEARD_S, self.node, self.assistant, what=topic)
+        wait_until(lambda: heard, PATIENCE_S, self.node, self.assistant, what=topic)
         self.node.destroy_subscription(late)
         return heard
 
@@ -105,7 +104,7 @@ def test_an_error_without_recovery_stays_a_fault(client):
 
 
 def test_each_state_is_newer_than_the_last(client):
-    wait_until(lambda: len(client.states) >= 4, HEARD_S, client.node, client.assistant)
+    wait_until(lambda: len(client.states) >= 4, PATIENCE_S, client.node, client.assistant)
     stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in client.states]
     assert stamps == sorted(set(stamps))
     assert stamps[0] > (0, 0)
@@ -123,9 +122,9 @@ def test_a_warning_is_repeated_while_it_holds_and_is_not_left_behind(client):
     client.assistant.crtk.warning("Unexpected instrument: scissors")
     heard: list[String] = []
     client.node.create_subscription(String, "/surgical_ml/crtk/warning", heard.append, AS_CRTK_CLIENT)
-    wait_until(lambda: len(heard) >= 3, HEARD_S, client.node, client.assistant)
+    wait_until(lambda: len(heard) >= 3, PATIENCE_S, client.node, client.assistant)
     client.assistant.crtk.warning("")
-    wait_until(lambda: heard[-1].data == "surgical_ml: no warning", HEARD_S, client.node, client.assistant)
+    wait_until(lambda: heard[-1].data == "surgical_ml: no warning", PATIENCE_S, client.node, client.assistant)
     count = len(heard)
     client.hears("DISABLED")
     client.hears("DISABLED")
@@ -156,7 +155,7 @@ def test_the_operating_state_of_a_robot_is_taken(make_node):
     message = OperatingState(state="ENABLED", is_homed=True)
     message.header.stamp.sec = 4
     publisher.publish(message)
-    wait_until(lambda: events, HEARD_S, node, robot)
+    wait_until(lambda: events, PATIENCE_S, node, robot)
     assert events[0].valid
     assert dict(events[0].values) == {
         "header.stamp.sec": "4",
@@ -167,7 +166,7 @@ def test_the_operating_state_of_a_robot_is_taken(make_node):
         "is_busy": "false",
     }
     publisher.publish(OperatingState(state="ENABLED"))
-    wait_until(lambda: len(events) == 2, HEARD_S, node, robot)
+    wait_until(lambda: len(events) == 2, PATIENCE_S, node, robot)
     assert not events[1].valid
 
 
@@ -179,7 +178,7 @@ def test_the_robot_stand_in_tells_its_state_and_hears_the_assistants(make_node, 
     inputs.start()
     wait_until(
         lambda: len(events) >= 2 and stub.listener.counts["crtk/operating_state"],
-        HEARD_S,
+        PATIENCE_S,
         stub,
         client.node,
         client.assistant,

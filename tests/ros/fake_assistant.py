@@ -19,7 +19,7 @@ from surgical_ml.ros import qos
 from surgical_ml.ros.spinning import spin
 
 OK, WITHHELD = Phase.VALIDITY_OK, Phase.VALIDITY_WITHHELD
-STOP_S = 20
+STOP_S = 60
 PHASES = ["Preparation", "CalotTriangleDissection"]
 
 

@@ -4,13 +4,10 @@ from pathlib import Path
 
 from rclpy.node import Node
 from surgical_ml_msgs import msg
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.ros import qos
 from surgical_ml.ros.bringup import ASSISTANT, Bringup
-
-PATIENCE_S = 60.0
-"""How long anything may take to come up on a busy machine; nothing waits for this long where all is well."""
 
 SHOWN = (msg.Phase.VALIDITY_OK, msg.Phase.VALIDITY_DEGRADED)
 """On a busy machine frames are dropped, which is a degradation and no fault."""

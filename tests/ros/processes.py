@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STOP_S = 20
+from waiting import PATIENCE_S
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen]:
     finally:
         process.terminate()
         try:
-            process.wait(STOP_S)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import quiet_case, write_clip
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from live import SHOWN, Ears, start_assistant
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
-from surgical_ml_msgs.msg import Phase, Status
+from surgical_ml_msgs.msg import AdvisoryArray, Phase, Status
 from surgical_ml_msgs.srv import Acknowledge, EndCase, Pause, StartCase, VerifyAudit
+from waiting import published_by
 
 from surgical_ml.audit import read, verify
 from surgical_ml.evaluation.record_replay import replay_record
@@ -29,8 +31,20 @@ ALLOWED = ("/diagnostics", "/rosout", "/parameter_events")
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "case.mp4", 6.0)
+def pictures() -> list[np.ndarray]:
+    return quiet_case(6.0)
+
+
+@pytest.fixture(scope="module")
+def clip(pictures, tmp_path_factory) -> Path:
+    """For what needs a case's end."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "case.mp4", pictures)
+
+
+@pytest.fixture(scope="module")
+def long_clip(pictures, tmp_path_factory) -> Path:
+    """There and back for a minute: for what needs a case that goes on, however slow the machine is."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", 5 * (pictures + pictures[::-1]))
 
 
 @pytest.fixture
@@ -54,7 +68,8 @@ def test_a_live_case_gives_the_decisions_that_its_record_gives_again_with_frames
     # At 150 frames a second frames are dropped on this machine for certain, and the record must know which.
     start_assistant(graph, tmp_path / "records", str(clip), source_fps=150.0, nominal_fps=150.0)
     ears.wait(lambda: ears.phase, "a judged frame")
-    ears.wait(lambda: ears.says("no-case") and ears.phase, "the end of the case")
+    # Its status is "no-case" before the case as well, and the case may be over within a few of them.
+    ears.wait(lambda: not (tmp_path / "records" / "case" / "running").exists(), "the end of the case")
 
     audit = tmp_path / "records" / "case" / "audit"
     report = verify(audit)
@@ -69,10 +84,10 @@ def test_a_live_case_gives_the_decisions_that_its_record_gives_again_with_frames
     assert {one.frame_index for one in ears.phase} <= set(judged)
 
 
-def test_every_message_of_a_judged_frame_carries_its_stamp_and_number(graph, ears, clip, tmp_path):
-    start_assistant(graph, tmp_path / "records", str(clip))
+def test_every_message_of_a_judged_frame_carries_its_stamp_and_number(graph, ears, long_clip, tmp_path):
+    start_assistant(graph, tmp_path / "records", str(long_clip))
     ears.wait(lambda: ears.shows() and ears.phase, "a phase that is shown")
-    ears.wait(lambda: len(ears.guidance) > 20 and len(ears.instruments) > 20, "guidance and instruments")
+    ears.wait(lambda: len(ears.guidance) > 5 and len(ears.instruments) > 5, "guidance and instruments")
     guided = {g.seq: g for g in ears.guidance}
     shared = [(p, guided[p.seq]) for p in ears.phase if p.seq in guided]
     assert shared
@@ -86,27 +101,28 @@ def test_every_message_of_a_judged_frame_carries_its_stamp_and_number(graph, ear
     assert all(one.case_id == "case" for one in ears.advisories if one.validity in SHOWN)
 
 
-def test_it_publishes_nothing_outside_its_own_names(graph, ears, clip, tmp_path):
-    start_assistant(graph, tmp_path / "records", str(clip), robot_topics=["/PSM1/measured_js", "/PSM1/tool_type"])
+def test_it_publishes_nothing_outside_its_own_names(graph, ears, long_clip, tmp_path):
+    start_assistant(graph, tmp_path / "records", str(long_clip), robot_topics=["/PSM1/measured_js", "/PSM1/tool_type"])
     graph.start("watchdog", WATCHDOG, {"records_dir": str(tmp_path / "records")})
     ears.wait(lambda: ears.phase and ears.watchdog, "both processes")
-    found = {}
-    for name, namespace in set(ears.node.get_node_names_and_namespaces()) - {("ears", "/")}:
-        for topic, _ in ears.node.get_publisher_names_and_types_by_node(name, namespace):
-            found.setdefault(topic, name)
-    assert "/surgical_ml/phase" in found
-    assert "/surgical_ml/watchdog/advisories" in found
-    outside = [topic for topic in found if topic not in ALLOWED and not topic.startswith("/surgical_ml/")]
+
+    def found() -> set[str]:
+        others = set(ears.node.get_node_names_and_namespaces()) - {("ears", "/")}
+        return {topic for name, namespace in others for topic in published_by(ears.node, name, namespace)}
+
+    both = {"/surgical_ml/phase", "/surgical_ml/watchdog/advisories"}
+    ears.wait(lambda: both <= found(), "what both processes publish")
+    outside = [topic for topic in found() if topic not in ALLOWED and not topic.startswith("/surgical_ml/")]
     assert outside == []
 
 
 def test_a_killed_assistant_is_announced_by_the_watchdog_and_comes_back_withheld_with_its_record_whole(
-    graph, ears, clip, tmp_path, record_property
+    graph, ears, long_clip, tmp_path, record_property
 ):
     records = tmp_path / "records"
     graph.start("watchdog", WATCHDOG, {"records_dir": str(records)})
     ears.wait(lambda: ears.watchdog, "the watchdog")
-    first = start_assistant(graph, records, str(clip))
+    first = start_assistant(graph, records, str(long_clip))
     ears.wait(lambda: ears.shows() and ears.phase, "a phase that is shown")
     first.send_signal(signal.SIGKILL)
     killed_ns = time.monotonic_ns()
@@ -119,20 +135,26 @@ def test_a_killed_assistant_is_announced_by_the_watchdog_and_comes_back_withheld
     recorded = {entry["body"]["decision"]["seq"] for _, entry in read(audit) if entry["type"] == "decision"}
     assert {one.seq for one in ears.phase} <= recorded, "something was shown whose record is not there"
 
-    before = len(ears.advisories)
-    start_assistant(graph, records, str(clip))
-    ears.wait(lambda: any(one.withheld_reason == "restarted" for one in ears.advisories[before:]), "that it restarted")
-    assert all(one.validity not in SHOWN for one in ears.advisories[before : before + 1])
+    restarted = ears.node.get_clock().now()
+
+    def since() -> list[AdvisoryArray]:
+        """What the second process has said; of the first some may still have been on its way."""
+        return [one for one in ears.advisories if Time.from_msg(one.published) > restarted]
+
+    start_assistant(graph, records, str(long_clip))
+    ears.wait(lambda: any(one.withheld_reason == "restarted" for one in since()), "that it restarted")
+    assert since()[0].validity not in SHOWN
     ears.wait(ears.shows, "that it judges again")
-    ears.wait(lambda: ears.says("no-case"), "the end of the case")
+    ended = ears.call(EndCase, "end_case", actor="test")
+    assert ended.success, ended.message
     assert verify(audit).ok
-    assert replay_record(audit, str(clip)).same
+    assert replay_record(audit, str(long_clip)).same
 
 
-def test_a_stopped_assistant_is_announced_by_the_watchdog(graph, ears, clip, tmp_path, record_property):
+def test_a_stopped_assistant_is_announced_by_the_watchdog(graph, ears, long_clip, tmp_path, record_property):
     graph.start("watchdog", WATCHDOG, {"records_dir": str(tmp_path / "records")})
     ears.wait(lambda: ears.watchdog, "the watchdog")
-    process = start_assistant(graph, tmp_path / "records", str(clip))
+    process = start_assistant(graph, tmp_path / "records", str(long_clip))
     ears.wait(lambda: ears.shows() and ears.phase, "a phase that is shown")
     process.send_signal(signal.SIGSTOP)
     stopped_ns = time.monotonic_ns()
@@ -182,8 +204,8 @@ def test_a_frozen_or_silent_camera_is_withheld_with_its_reason_and_recovers(
     assert answer.success, answer.message
 
 
-def test_a_case_is_started_paused_acknowledged_checked_and_ended_by_service(graph, ears, clip, tmp_path):
-    start_assistant(graph, tmp_path / "records", str(clip), auto_case=False, case_id="")
+def test_a_case_is_started_paused_acknowledged_checked_and_ended_by_service(graph, ears, long_clip, tmp_path):
+    start_assistant(graph, tmp_path / "records", str(long_clip), auto_case=False, case_id="")
     ears.wait(lambda: ears.says("no-case"), "an active assistant without a case")
     assert not ears.call(Pause, "pause", pause=True, actor="test").success
     assert not ears.call(StartCase, "start_case", procedure="appendectomy", actor="test").success
@@ -210,7 +232,7 @@ def test_a_case_is_started_paused_acknowledged_checked_and_ended_by_service(grap
     assert checked.success, checked.message
     assert checked.case_id == "c1"
     ended = ears.call(EndCase, "end_case", actor="test")
-    assert ended.success or "running" in ended.message, ended.message
+    assert ended.success, ended.message
     ears.wait(lambda: ears.says("no-case"), "the end of the case")
     again = ears.call(VerifyAudit, "verify_audit", case_id="c1")
     assert again.success
@@ -226,8 +248,8 @@ def test_a_case_is_started_paused_acknowledged_checked_and_ended_by_service(grap
     )
 
 
-def test_masks_and_previews_are_made_only_while_somebody_looks(graph, ears, clip, tmp_path):
-    start_assistant(graph, tmp_path / "records", str(clip))
+def test_masks_and_previews_are_made_only_while_somebody_looks(graph, ears, long_clip, tmp_path):
+    start_assistant(graph, tmp_path / "records", str(long_clip))
     ears.wait(lambda: len(ears.phase) > 5, "judged frames")
     seen = []
     looking = [
@@ -259,9 +281,15 @@ def test_what_cannot_be_configured_is_one_line_and_an_explicit_state(graph, ears
     ears.wait(lambda: ears.says("not-configured: "), "the refusal")
     assert expected in ears.status[-1].withheld_reason
     assert ears.status[-1].state == Status.STATE_FAULT
-    assert "Traceback" not in graph.log("assistant")
-    [line] = [line for line in graph.log("assistant").splitlines() if "on_configure" in line]
+
+    def lines() -> list[str]:
+        whole = graph.log("assistant").rpartition("\n")[0]
+        return [line for line in whole.splitlines() if "on_configure" in line]
+
+    ears.wait(lines, "the line in the log")
+    [line] = lines()
     assert expected in line
+    assert "Traceback" not in graph.log("assistant")
     assert not (tmp_path / "records" / "case").exists()
 
 
@@ -278,9 +306,9 @@ def test_a_changed_model_file_is_refused_with_both_digests(graph, ears, clip, tm
 
 
 def test_its_transitions_can_be_driven_by_hand_and_nothing_is_published_while_it_is_inactive(
-    graph, ears, clip, tmp_path
+    graph, ears, long_clip, tmp_path
 ):
-    start_assistant(graph, tmp_path / "records", str(clip), autostart=False)
+    start_assistant(graph, tmp_path / "records", str(long_clip), autostart=False)
 
     def change(transition: int) -> bool:
         return ears.call(ChangeState, "change_state", transition=Transition(id=transition)).success

@@ -46,7 +46,7 @@ def test_where_crtk_msgs_is_installed_all_of_it_works(tmp_path):
         pytest.skip(f"building crtk_msgs needs {' and '.join(missing)}")
     variables = build(tmp_path)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", str(CASES)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = set(re.findall(r"^PASSED \S+::(\w+)", done.stdout, re.M))
     assert passed == set(re.findall(r"^def (test_\w+)", CASES.read_text(encoding="utf-8"), re.M))

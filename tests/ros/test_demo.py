@@ -12,7 +12,7 @@ from surgical_ml_msgs.msg import Advisory
 from surgical_ml.audit import verify
 from surgical_ml.ros.demo import Received
 
-LIMIT_S = 400
+LIMIT_S = 900
 
 
 @pytest.mark.slow

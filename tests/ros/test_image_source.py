@@ -5,7 +5,7 @@ import array
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.errors import InputError
 from surgical_ml.ros.image_source import ImageSource, frame_from
@@ -83,13 +83,13 @@ def test_pictures_go_on_from_a_topic_and_malformed_ones_are_counted(make_node):
     slot = Slot()
     source = ImageSource(node, "image", slot.put)
     publisher = camera.create_publisher(Image, "image", 10)
-    wait_until(publisher.get_subscription_count, 20, node, camera)
+    wait_until(publisher.get_subscription_count, PATIENCE_S, node, camera)
     source.start()
 
     def send(message: Image) -> None:
         before = source.received
         publisher.publish(message)
-        wait_until(lambda: source.received > before, 20, node, camera)
+        wait_until(lambda: source.received > before, PATIENCE_S, node, camera)
 
     send(image_message())
     assert slot.take(0).index == 0

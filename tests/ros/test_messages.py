@@ -7,7 +7,7 @@ import pytest
 from processes import running
 from rclpy.serialization import deserialize_message, serialize_message
 from surgical_ml_msgs import msg, srv
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.guidance.advisory import GateState, Kind, Presence, Priority, Validity
 from surgical_ml.ros import qos
@@ -176,6 +176,6 @@ def test_advisories_reach_another_process(make_node):
     heard = []
     node.create_subscription(msg.AdvisoryArray, "advisories", heard.append, qos.ADVISORIES)
     with running("-c", TALKER):
-        wait_until(lambda: len(heard) >= 3, 30, node, what="three messages from another process")
+        wait_until(lambda: len(heard) >= 3, PATIENCE_S, node, what="three messages from another process")
     assert heard[0].advisories[0].code == "tool-mismatch"
     assert [message.seq for message in heard] == sorted({message.seq for message in heard})

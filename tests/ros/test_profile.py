@@ -6,7 +6,7 @@ from pathlib import Path
 from processes import running
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.ros import qos
 from surgical_ml.ros.profile import environment
@@ -52,19 +52,18 @@ def test_no_picture_is_lost_on_the_way_to_another_process(make_node):
     publisher = node.create_publisher(Image, "picture", qos.IMAGE)
     picture = array.array("B", bytes(HEIGHT * WIDTH * 3))
 
-    def send(name: str) -> None:
-        message = Image(height=HEIGHT, width=WIDTH, step=WIDTH * 3, encoding="bgr8", data=picture)
+    def send(name: str, message: Image) -> None:
         message.header.frame_id = name
         publisher.publish(message)
 
     def answered() -> bool:
-        send("knock")
+        send("knock", Image())  # empty: many of them must not fill the memory that the pictures need
         return bool(seen)
 
     with running("-c", VIEWER):
         # Best effort keeps nothing for a reader that is still being found: knock until it answers.
-        wait_until(answered, 30, node, what="a viewer")
+        wait_until(answered, PATIENCE_S, node, what="a viewer")
         for number in range(COUNT):
-            send(str(number))
-            wait_until(lambda: seen[-1] == f"{number} True", 20, node, what=f"picture {number}")  # noqa: B023
+            send(str(number), Image(height=HEIGHT, width=WIDTH, step=WIDTH * 3, encoding="bgr8", data=picture))
+            wait_until(lambda: seen[-1] == f"{number} True", PATIENCE_S, node, what=f"picture {number}")  # noqa: B023
     assert [line for line in seen if not line.startswith("knock")] == [f"{number} True" for number in range(COUNT)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Bool, String
-from waiting import wait_until
+from waiting import PATIENCE_S, wait_until
 
 from surgical_ml.audit.canonical import encode
 from surgical_ml.errors import InputError
@@ -20,7 +20,6 @@ from surgical_ml.ros import qos
 from surgical_ml.ros.robot_inputs import RobotInputs, fields_of
 
 MS = 1_000_000
-FOUND_S = 20
 
 
 def joints(sec: int = 7, **fields: object) -> JointState:
@@ -45,10 +44,10 @@ class Robot:
         if topic not in self.publishers:
             profile = qos.ROBOT_STREAM if stream else qos.ROBOT_EVENT
             self.publishers[topic] = self.node.create_publisher(type(message), topic, profile)
-            wait_until(self.publishers[topic].get_subscription_count, FOUND_S, self.node, self.assistant, what=topic)
+            wait_until(self.publishers[topic].get_subscription_count, PATIENCE_S, self.node, self.assistant, what=topic)
         [before] = [one.received for one in self.inputs.sources() if f"/{one.name}" == topic]
         self.publishers[topic].publish(message)
-        wait_until(lambda: self.source(topic).received > before, FOUND_S, self.node, self.assistant, what=topic)
+        wait_until(lambda: self.source(topic).received > before, PATIENCE_S, self.node, self.assistant, what=topic)
 
     def source(self, topic: str):
         [found] = [one for one in self.inputs.sources() if f"/{one.name}" == topic]
@@ -135,7 +134,7 @@ def test_nothing_is_delivered_before_start_and_after_stop(make_node):
     robot.publishers["/PSM1/measured_js"].publish(joints())
     robot.publishers["/PSM1/tool_type"].publish(String(data="two"))
     heard = robot.assistant.create_subscription(String, "/PSM1/tool_type", robot.events.append, qos.ROBOT_EVENT)
-    wait_until(lambda: len(robot.events) >= 3, FOUND_S, robot.node, robot.assistant, what="the topic itself")
+    wait_until(lambda: len(robot.events) >= 3, PATIENCE_S, robot.node, robot.assistant, what="the topic itself")
     robot.assistant.destroy_subscription(heard)
     assert [event.source for event in robot.events[:2]] == ["PSM1/measured_js", "PSM1/tool_type"]
     assert [type(event) for event in robot.events[2:]] == [String]
@@ -163,7 +162,7 @@ def test_a_robot_that_spoke_before_the_assistant_came_is_heard(make_node):
     latched.publish(String(data="clipper"))
     late = RobotInputs(robot.assistant, ["/PSM1/tool_type"], robot.events.append, lambda: 5)
     late.start()
-    wait_until(lambda: robot.events, FOUND_S, robot.node, robot.assistant)
+    wait_until(lambda: robot.events, PATIENCE_S, robot.node, robot.assistant)
     assert robot.events[0].values == (("data", "clipper"),)
 
 

@@ -16,14 +16,13 @@ from fake_assistant import FakeAssistantProcess
 from processes import running
 from rclpy.parameter import Parameter
 from surgical_ml_msgs.msg import Advisory, AdvisoryArray, Reason
-from waiting import wait_until
+from waiting import PATIENCE_S, published_by, wait_until
 
 from surgical_ml.audit import AuditWriter, Disk, read, verify
 from surgical_ml.ros import qos, watchdog
 from surgical_ml.ros.watchdog import Watchdog
 
 OK, WITHHELD, FAULT = AdvisoryArray.VALIDITY_OK, AdvisoryArray.VALIDITY_WITHHELD, AdvisoryArray.VALIDITY_FAULT
-START_S = 30
 SAFE_S = 5
 
 
@@ -47,7 +46,7 @@ class Listener:
     def codes(self) -> list[str]:
         return [one.code for one in self.last.advisories] if self.last else []
 
-    def wait_for(self, condition, timeout_s: float = START_S, what: str = "") -> None:
+    def wait_for(self, condition, timeout_s: float = PATIENCE_S, what: str = "") -> None:
         wait_until(lambda: self.last is not None and condition(self.last), timeout_s, self.node, what=what)
 
     def wait_until_ok(self) -> None:
@@ -89,7 +88,7 @@ def transitions_in(records: Path) -> list[tuple[str, str]]:
 
 
 def test_a_killed_assistant_is_announced_and_its_return_as_well(listener, assistant, tmp_path, record_property):
-    with watching(tmp_path) as process:
+    with watching(tmp_path, "startup_limit_ms:=60000") as process:
         assistant.tell("case case-1")
         listener.wait_until_ok()
 
@@ -117,12 +116,12 @@ def test_a_killed_assistant_is_announced_and_its_return_as_well(listener, assist
 
         assistant.start()
         assistant.tell("case case-1")
-        restarted = listener.wait_for_code("assistant-restarted", START_S)
+        restarted = listener.wait_for_code("assistant-restarted", PATIENCE_S)
         assert restarted.priority == Advisory.PRIORITY_LOW
         listener.wait_for(lambda m: m.validity == OK, what="judged frames again")
         assert set(listener.codes) <= {"assistant-restarted"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(START_S) == 0
+        assert process.wait(PATIENCE_S) == 0
 
     report = verify(log_of(tmp_path))
     assert (report.ok, report.torn_tail) == (True, False), report.problems
@@ -186,21 +185,23 @@ def test_a_pause_and_a_clean_end_are_no_fault(listener, assistant, tmp_path):
 
 def test_an_assistant_that_never_appears_is_announced_once_its_time_is_over(listener, tmp_path):
     with watching(tmp_path, "startup_limit_ms:=500"):
-        absent = listener.wait_for_code("assistant-absent", START_S)
+        absent = listener.wait_for_code("assistant-absent", PATIENCE_S)
         assert absent.priority == Advisory.PRIORITY_LOW
         assert listener.last.withheld_reason == "assistant-absent"
-        wait_until(lambda: listener.diagnostics, START_S, listener.node, what="diagnostics")
+        wait_until(lambda: listener.diagnostics, PATIENCE_S, listener.node, what="diagnostics")
         assert listener.diagnostics[-1].name == "surgical_ml: watchdog"
 
 
 def test_it_publishes_nothing_outside_its_own_names(listener, tmp_path):
-    def topics() -> set[str]:
-        return {name for name, _ in listener.node.get_publisher_names_and_types_by_node("watchdog", "/surgical_ml")}
-
     allowed = {"/surgical_ml/watchdog/advisories", "/diagnostics", "/rosout", "/parameter_events"}
     with watching(tmp_path):
         listener.wait_for(lambda m: True)
-        wait_until(lambda: topics() == allowed, START_S, listener.node, what="exactly the allowed publishers")
+        wait_until(
+            lambda: published_by(listener.node, "watchdog", "/surgical_ml") == allowed,
+            PATIENCE_S,
+            listener.node,
+            what="exactly the allowed publishers",
+        )
         clients = listener.node.get_client_names_and_types_by_node("watchdog", "/surgical_ml")
         assert clients == []
 
@@ -214,7 +215,7 @@ def test_a_judgement_is_in_the_log_before_it_is_shown(listener, assistant, tmp_p
         reasons.append(message.withheld_reason)
 
     def wait_for(reason: str) -> None:
-        wait_until(lambda: reasons and reasons[-1] == reason, START_S, listener.node, what=reason)
+        wait_until(lambda: reasons and reasons[-1] == reason, PATIENCE_S, listener.node, what=reason)
 
     listener.node.create_subscription(AdvisoryArray, "watchdog/advisories", check, qos.ADVISORIES)
     with watching(tmp_path):
@@ -230,9 +231,9 @@ def test_a_watchdog_that_cannot_write_warns_all_the_same_and_says_that_it_is_unr
     in_the_way = tmp_path / "file"
     in_the_way.write_text("not a folder")
     with watching(in_the_way, "startup_limit_ms:=500"):
-        listener.wait_for_code("assistant-absent", START_S)
+        listener.wait_for_code("assistant-absent", PATIENCE_S)
         assert (listener.last.validity, listener.last.withheld_reason) == (FAULT, "unrecorded")
-        wait_until(lambda: listener.diagnostics, START_S, listener.node, what="diagnostics")
+        wait_until(lambda: listener.diagnostics, PATIENCE_S, listener.node, what="diagnostics")
         assert listener.diagnostics[-1].level == DiagnosticStatus.ERROR
 
 
@@ -244,7 +245,7 @@ class SlowDisk(Disk):
         self.answers.set()
 
     def flush(self, descriptor: int) -> None:
-        assert self.answers.wait(START_S)
+        assert self.answers.wait(PATIENCE_S)
         super().flush(descriptor)
 
 
@@ -253,15 +254,15 @@ def test_a_disk_that_hangs_delays_a_warning_by_a_tenth_of_a_second_and_no_more(
 ):
     disk = SlowDisk()
     monkeypatch.setattr(watchdog, "AuditWriter", functools.partial(AuditWriter, disk=disk))
-    overrides = [Parameter("records_dir", value=str(tmp_path)), Parameter("startup_limit_ms", value=800)]
+    overrides = [Parameter("records_dir", value=str(tmp_path)), Parameter("startup_limit_ms", value=3000)]
     node = make_node(Watchdog, parameter_overrides=overrides)
     try:
-        wait_until(lambda: listener.last and listener.last.validity == WITHHELD, START_S, node, listener.node)
+        wait_until(lambda: listener.last and listener.last.validity == WITHHELD, PATIENCE_S, node, listener.node)
         disk.answers.clear()
-        wait_until(lambda: "assistant-absent" in listener.codes, START_S, node, listener.node)
+        wait_until(lambda: "assistant-absent" in listener.codes, PATIENCE_S, node, listener.node)
         assert (listener.last.validity, listener.last.withheld_reason) == (FAULT, "unrecorded")
         disk.answers.set()
-        wait_until(lambda: listener.last.validity == WITHHELD, START_S, node, listener.node)
+        wait_until(lambda: listener.last.validity == WITHHELD, PATIENCE_S, node, listener.node)
         assert listener.last.withheld_reason == "assistant-absent"
         assert ("assistant-absent", "on") in transitions_in(tmp_path)
     finally:
@@ -274,7 +275,7 @@ def test_it_ends_cleanly_when_it_is_asked_to(listener, tmp_path, number):
     with watching(tmp_path) as process:
         listener.wait_for(lambda m: True)
         process.send_signal(number)
-        assert process.wait(START_S) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert verify(log_of(tmp_path)).ok
     assert entries_of(tmp_path)[-1]["type"] == "watchdog-stop"
 
@@ -282,7 +283,7 @@ def test_it_ends_cleanly_when_it_is_asked_to(listener, tmp_path, number):
 def test_a_limit_that_means_nothing_is_refused_in_one_line(domain, tmp_path):
     words = ["-p", f"records_dir:={tmp_path}", "-p", "phase_limit_ms:=0"]
     command = [sys.executable, "-m", "surgical_ml.ros.watchdog", "--ros-args", *words]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == 2
     assert "parameter phase_ms: expected a positive number of milliseconds, found 0" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable
 
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
+
+PATIENCE_S = 120.0
+"""How long anything may take to come up, or to end, on a busy machine; nothing waits this long where all is well."""
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float, *nodes: Node, what: str = "") -> None:
@@ -30,3 +33,11 @@ def wait_until(condition: Callable[[], object], timeout_s: float, *nodes: Node, 
             for node in nodes:
                 executor.remove_node(node)
             executor.shutdown()
+
+
+def published_by(seen_from: Node, name: str, namespace: str) -> set[str]:
+    """The topics that a node publishes, as far as `seen_from` knows; none while it has not found that node."""
+    try:
+        return {topic for topic, _ in seen_from.get_publisher_names_and_types_by_node(name, namespace)}
+    except NodeNameNonExistentError:
+        return set()
