@@ -1,25 +1,19 @@
-"""Which phase it is: a forward filter over the network's scores, and a gate that commits only on evidence."""
+"""Which phase it is: a semi-Markov forward filter over the network's scores, and a gate that commits only on evidence."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from surgical_ml.workflow.estimate import Certainty, WorkflowEstimate
-from surgical_ml.workflow.protocol import Protocol
+from surgical_ml.workflow.commitment import Commitment
+from surgical_ml.workflow.course import course_of
+from surgical_ml.workflow.estimate import CertaintyBands, Forecast, WorkflowEstimate
+from surgical_ml.workflow.evidence import PPM, log_likelihood, worth
+from surgical_ml.workflow.protocol import END, Protocol
 
-PPM = 1_000_000
-CORRELATED_S = 0.6
-"""Frames nearer than this say the same thing again: a frame's evidence counts for dt / CORRELATED_S, at most once."""
-
-UNUSUAL = 0.004
-"""Share of the transitions that a protocol does not list; small, so that a departure needs evidence, yet possible."""
-
-COMMIT_AT = 0.85
-FIRST = 0.5
-"""How likely a case begins with the protocol's first phase; well below what commits it without evidence."""
-
-LEAVES_LONGEST_S = 60.0
+NS_PER_MS = 1_000_000
+LEAST = 1e-30
+"""No state is ever ruled out altogether, or it could not come back; nor do numbers become so small that sums take longer."""
 
 
 def since(before_ns: int | None, stamp_ns: int) -> int:
@@ -38,34 +32,28 @@ class PhaseChange:
 
 
 class PhaseFilter:
-    """Belief over the protocol's phases, one step an event.
+    """Belief over the phases and how long each has lasted; one step an event, at the same cost however long the case is.
 
-    The model: in dt seconds a phase is left with probability 1 - exp(-dt * time_scale / mean); where to is the protocol's
-    `next`, as often as it says, any other phase with `UNUSUAL`. Scores enter as likelihoods, tempered for correlated frames.
+    Args:
+        protocol: of the procedure.
+        time_scale: how many times faster than real the case runs.
+        bands: from which belief in the committed phase on it is certain, and fairly so.
     """
 
-    def __init__(self, protocol: Protocol, time_scale: float) -> None:
-        names = protocol.phase_names
-        self._names, self._phases, self._commit_ns = names, protocol.phases, round(1e9 * protocol.commit_s)
-        self._rate = np.array([time_scale / phase.mean_s for phase in protocol.phases])
-        self._to = np.full((len(names), len(names)), UNUSUAL / len(names))
-        for k, phase in enumerate(protocol.phases):
-            ordinary = sum(phase.next[other] for other in phase.following)
-            for other in phase.following:
-                self._to[k, names.index(other)] += (1 - UNUSUAL) * phase.next[other] / ordinary
-        np.fill_diagonal(self._to, 0.0)
-        self._to /= self._to.sum(axis=1, keepdims=True)
-        self._belief = np.full(len(names), (1 - FIRST) / (len(names) - 1))
-        self._belief[0] = FIRST
+    def __init__(self, protocol: Protocol, time_scale: float, bands: CertaintyBands | None = None) -> None:
+        self._names = protocol.phase_names
+        self._course = course_of(protocol)
+        self._time_scale = time_scale
+        self._targets = (*self._names, END)
+        self._bands = bands or CertaintyBands()
+        self._states = self._course.start
+        self._belief = self._course.by_phase(self._states)
+        self._commitment = Commitment(len(self._names), protocol.commit_s)
+        self._begun_ns: int | None = None
         self._last_ns: int | None = None
+        self._rest_ns = 0
         self._seen_ns: int | None = None
-        self._committed: int | None = None
-        self._since_ns: int | None = None
-        self._candidate: int | None = None
-        self._candidate_since_ns = 0
-        self._support_ns = 0
-        self._evidence_ns = 0
-        self._frames: list[int] = []
+        self._evidence: tuple[int, ...] = ()
         self._progress_ppm = 0
 
     @property
@@ -76,69 +64,84 @@ class PhaseFilter:
     @property
     def committed(self) -> str | None:
         """The established phase."""
-        return None if self._committed is None else self._names[self._committed]
+        return self._name(self._commitment.committed)
+
+    def _name(self, phase: int | None) -> str | None:
+        return None if phase is None else self._names[phase]
 
     def step(
         self, stamp_ns: int, scores_ppm: tuple[int, ...] | None, index: int | None, progress_ppm: int
     ) -> PhaseChange | None:
-        """Let time pass to `stamp_ns`, and take the scores of an admitted frame where there is one."""
-        dt_s = min(since(self._last_ns, stamp_ns) / 1e9, LEAVES_LONGEST_S)
-        self._last_ns = stamp_ns
-        leave = 1.0 - np.exp(-dt_s * self._rate)
-        self._belief = self._belief * (1.0 - leave) + (self._belief * leave) @ self._to
+        """Let time pass to `stamp_ns`, and take the scores of an admitted frame where there is one.
+
+        Raises:
+            InputError: a score is no finite number; nothing has changed then but the time.
+        """
+        self._pass_time(stamp_ns)
+        self._evidence = ()
         if scores_ppm is None:
             return None
         # From frame to frame, whatever other events stand between them. A gap in the evidence is no evidence: one frame
         # never stands for more than the correlation time.
-        worth_ns = min(since(self._seen_ns, stamp_ns), round(1e9 * CORRELATED_S))
-        self._seen_ns = stamp_ns
-        weight = max(worth_ns / 1e9, 0.02) / CORRELATED_S
-        likelihood = np.power(np.clip(np.asarray(scores_ppm, np.float64) / PPM, 0.0, 1.0) + 0.01, weight)
-        self._belief = self._belief * likelihood
-        self._belief /= self._belief.sum()
-        self._progress_ppm = progress_ppm
-        best = int(self._belief.argmax())
-        # What a frame that prefers nothing leaves of earlier frames' belief is no support of its own.
-        speaks = self._belief[best] >= COMMIT_AT and scores_ppm[best] * len(scores_ppm) > sum(scores_ppm)
-        return self._commit(stamp_ns, best, worth_ns if speaks else 0, index)
+        worth_ns = worth(since(self._seen_ns, stamp_ns))
+        logs = log_likelihood(scores_ppm, worth_ns)
+        self._seen_ns, self._progress_ppm = stamp_ns, progress_ppm
+        self._evidence = tuple(round(1000 * float(value)) for value in logs)
+        weighed = self._states.reshape(len(logs), -1) * np.exp(logs)[:, None]
+        self._settle(weighed.ravel())
+        before = self.committed
+        found = self._commitment.weigh(stamp_ns, logs, self._belief, worth_ns, index)
+        return None if found is None else PhaseChange(before, self._names[found.phase], found.onset_ns, found.frames)
 
-    def _commit(self, stamp_ns: int, best: int, worth_ns: int, index: int | None) -> PhaseChange | None:
-        if best == self._committed:
-            self._candidate, self._support_ns, self._frames = None, 0, []
-            self._evidence_ns += worth_ns
-            return None
-        if best != self._candidate:
-            self._candidate, self._candidate_since_ns = best, stamp_ns
-            self._support_ns, self._frames = 0, []
-        self._support_ns += worth_ns
-        if index is not None:
-            self._frames.append(index)
-            if len(self._frames) > 64:
-                self._frames = self._frames[::2]
-        if self._support_ns < self._commit_ns:
-            return None
-        before, self._committed = self.committed, best
-        self._since_ns, self._evidence_ns = self._candidate_since_ns, self._support_ns
-        frames = tuple(self._frames[:: max(1, len(self._frames) // 8)][:8])
-        self._candidate, self._support_ns, self._frames = None, 0, []
-        return PhaseChange(before, self._names[best], self._candidate_since_ns, frames)
+    def _pass_time(self, stamp_ns: int) -> None:
+        if self._begun_ns is None:
+            self._begun_ns = stamp_ns
+        # In the protocol's time. What is left of a millisecond passes with the next event: many short steps are one long one.
+        passing_ns = round(since(self._last_ns, stamp_ns) * self._time_scale)
+        passed, self._rest_ns = divmod(self._rest_ns + passing_ns, NS_PER_MS)
+        self._last_ns = stamp_ns if self._last_ns is None else max(self._last_ns, stamp_ns)
+        if passed:
+            self._settle(self._course.pass_time(self._states, passed))
+
+    def _settle(self, states: npt.NDArray[np.float64]) -> None:
+        states = np.maximum(states, LEAST)
+        self._states = states / states.sum()
+        self._belief = self._course.by_phase(self._states)
 
     def estimate(self, stamp_ns: int) -> WorkflowEstimate:
         """Where the operation stands, in exact numbers."""
-        share = 0.0 if self._committed is None else float(self._belief[self._committed])
-        following, following_ppm = None, 0
-        if self._committed is not None and self._phases[self._committed].following:
-            k = int(self._to[self._committed].argmax())
-            following, following_ppm = self._names[k], round(PPM * float(self._to[self._committed, k]))
+        committed, candidate = self._commitment.committed, self._commitment.candidate
+        share = 0.0 if committed is None else float(self._belief[committed])
+        following, following_ppm, leaves_ns = None, 0, 0
+        if committed is not None:
+            k = int(self._course.onward[committed].argmax())
+            following = None if self._targets[k] == END else self._targets[k]
+            following_ppm = round(PPM * float(self._course.onward[committed, k])) if following else 0
+            leaves_ns = self._ns(self._course.leaving(self._states, committed).median_s)
         return WorkflowEstimate(
             stamp_ns=stamp_ns,
-            committed=self.committed,
-            committed_since_ns=self._since_ns,
-            candidate=None if self._candidate is None else self._names[self._candidate],
+            committed=self._name(committed),
+            committed_since_ns=self._commitment.since_ns,
+            candidate=self._name(candidate),
             belief_ppm=tuple(round(PPM * float(value)) for value in self._belief),
-            certainty=Certainty.HIGH if share >= 0.9 else Certainty.MEDIUM if share >= 0.6 else Certainty.LOW,
+            certainty=self._bands.of(share),
             next_phase=following,
             next_ppm=following_ppm,
             progress_ppm=self._progress_ppm,
-            evidence_ns=self._evidence_ns,
+            evidence_ns=self._commitment.supported_ns,
+            forecast=self._forecast(stamp_ns, leaves_ns),
+            evidence_mnat=self._evidence,
+            odds_mnat=round(1000 * self._commitment.gathered_nats),
+            needed_mnat=round(1000 * self._commitment.needed_nats),
         )
+
+    def _forecast(self, stamp_ns: int, leaves_ns: int) -> Forecast:
+        rest = self._course.remaining(self._states)
+        clock_ns = self._ns(self._course.usual.median_s) - since(self._begun_ns, stamp_ns)
+        return Forecast(
+            leaves_ns, self._ns(rest.median_s), self._ns(rest.low_s), self._ns(rest.high_s), max(0, clock_ns)
+        )
+
+    def _ns(self, seconds: float) -> int:
+        """The protocol's time in the case's; whole milliseconds, for more digits would be none."""
+        return round(1000 * seconds / self._time_scale) * NS_PER_MS

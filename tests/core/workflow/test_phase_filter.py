@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watched_case import PROTOCOL, WatchedCase, scores
 
-from surgical_ml.workflow.phases import COMMIT_AT, CORRELATED_S, PhaseFilter
+from surgical_ml.workflow.commitment import BELIEVED
+from surgical_ml.workflow.evidence import CORRELATED_S
+from surgical_ml.workflow.phases import PhaseFilter
 from surgical_ml.workflow.protocol import END
 
 NAMES = PROTOCOL.phase_names
@@ -178,5 +180,5 @@ def test_evidence_counts_the_admitted_video_behind_a_phase():
 
 
 def test_no_belief_that_a_case_begins_with_commits_by_itself():
-    assert float(new_filter().belief.max()) < COMMIT_AT
+    assert float(new_filter().belief.max()) < BELIEVED
     assert PROTOCOL.commit_s > CORRELATED_S
