@@ -35,6 +35,16 @@ class CaseConfig(BaseModel):
     )
     threads: int = Field(2, ge=1, le=64, description="threads of one network run")
     calibration: str | None = Field(None, description="camera calibration file; None gives distances in pixels only")
+    camera: str | None = Field(
+        None, description="serial number or name of the camera head in use; a calibration of another one is refused"
+    )
+    hand_eye: dict[str, str] = Field(
+        {}, description="arm -> its hand-eye calibration file, to compare its shaft with the robot's joints"
+    )
+    shaft_diameter_mm: float = Field(8.4, gt=0, le=30, description="of the instruments of those arms")
+    signals_off: bool = Field(
+        False, description="people may switch the signals of advisories off without end; otherwise only pause them"
+    )
     time_scale: float = Field(
         1.0,
         gt=0,

@@ -5,7 +5,7 @@ from typing import Any
 
 from surgical_ml.audit import Ticket
 from surgical_ml.geometry import Track
-from surgical_ml.guidance import Advisory, GateState, Guidance, Validity
+from surgical_ml.guidance import Advisory, Alerting, GateState, Guidance, Validity
 from surgical_ml.perception import Observation
 from surgical_ml.workflow import WorkflowEstimate
 
@@ -33,6 +33,7 @@ class Decision:
         instruments: tracks seen in this frame; empty while withheld.
         guidance: None while withheld.
         advisories: the full active set, most urgent first; technical ones also while withheld.
+        alerting: how announcements reach people now.
         ticket: of the decision's record.
         observation: what was seen, whatever the gate says of it; None for any other event than a frame.
     """
@@ -51,6 +52,7 @@ class Decision:
     instruments: tuple[Track, ...]
     guidance: Guidance | None
     advisories: tuple[Advisory, ...]
+    alerting: Alerting = field(default_factory=Alerting)
     ticket: Ticket | None = field(default=None, compare=False, repr=False)
     observation: Observation | None = field(default=None, compare=False, repr=False)
 
@@ -91,6 +93,7 @@ class Decision:
             ],
             "guidance": None if self.guidance is None else _plain(self.guidance),
             "advisories": [_plain(advisory) for advisory in self.advisories],
+            "alerting": _plain(self.alerting),
         }
 
 

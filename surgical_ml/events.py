@@ -51,6 +51,11 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RESET = "reset"
+    AUDIO_PAUSE = "audio-pause"
+    AUDIO_OFF = "audio-off"
+    SIGNALS_PAUSE = "signals-pause"
+    SIGNALS_OFF = "signals-off"
+    SIGNALS_ON = "signals-on"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """One case: every event in, one recorded decision out. What was validated is this class, and this class is what runs."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import surgical_ml
 from surgical_ml import record
 from surgical_ml.audit import Recorder
 from surgical_ml.calibration.files import digest, read_any
-from surgical_ml.calibration.model import Calibration, WithLens, require_camera
-from surgical_ml.calibration.validity import Doubt, Residual, ValidityWatch
+from surgical_ml.calibration.model import Calibration, HandEyeCalibration, WithLens, require_camera, require_head
+from surgical_ml.calibration.validity import Doubt, Residual, StartFinding, ValidityWatch
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
 from surgical_ml.engine import Model, load_model, open_engine, warm_up
@@ -18,6 +19,7 @@ from surgical_ml.events import Action, Event, OperatorAction, RecordFailure
 from surgical_ml.geometry import Scene, Tracker
 from surgical_ml.guidance import (
     CALIBRATION_DOUBTFUL,
+    Activation,
     AdvisoryMachine,
     Gate,
     GateInput,
@@ -35,6 +37,15 @@ CASE_START, DECISION = "case-start", "decision"
 
 GUIDANCE_VALID_NS = 500_000_000
 """Guidance outlives the frame it was made from by half a second: longer than dropped frames, shorter than a phase."""
+
+_SIGNALS = {
+    Action.AUDIO_PAUSE: Activation.AUDIO_PAUSED,
+    Action.AUDIO_OFF: Activation.AUDIO_OFF,
+    Action.SIGNALS_PAUSE: Activation.PAUSED,
+    Action.SIGNALS_OFF: Activation.OFF,
+    Action.SIGNALS_ON: Activation.ON,
+}
+_AT_MOST = {Activation.AUDIO_OFF: Activation.AUDIO_PAUSED, Activation.OFF: Activation.PAUSED}
 
 
 def _no_stage(_: str) -> None:
@@ -54,9 +65,14 @@ class Session:
         recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
         case: a pseudonym of the case, for the record.
         calibration: digest of the camera's calibration; empty without one.
-        camera: the calibration itself, where it is one of a camera; the first frame must be of its size.
+        camera: the calibration itself, where it is one of a camera; the first frame must be of its size, the camera that
+            the configuration names of its name.
         resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
+
+    Attributes:
+        calibration_check: what the first twenty seconds said of the calibration; empty where nothing was measured, None
+            before they are over and without a calibration.
 
     Raises:
         InputError: protocol and model do not speak of the same phases and tools.
@@ -87,10 +103,12 @@ class Session:
         self._calibration, self._resumed = calibration, resumed
         self._unproved = camera
         self._validity = ValidityWatch()
+        self.calibration_check: tuple[StartFinding, ...] | None = None
         self._advisories = AdvisoryMachine()
         self._seq = 0
         self._now_ns = 0
         self._judged_ns: int | None = None
+        self._committed: str | None = None
         self._started = self._paused = False
         perceiver.reset()
 
@@ -108,10 +126,12 @@ class Session:
         """Take one event; queue its record; answer. A frame costs the networks' time, anything else microseconds.
 
         Raises:
-            InputError: the first frame is not of the size that the camera's calibration is for; nothing is recorded of it.
+            InputError: the first frame is not of the size that the camera's calibration is for, or it is another
+                camera's; nothing is recorded of it.
         """
         if isinstance(event, Frame) and self._unproved is not None:
-            require_camera(str(self.config.calibration), self._unproved, (event.width, event.height), None)
+            size = (event.width, event.height)
+            require_camera(str(self.config.calibration), self._unproved, size, self.config.camera)
             self._unproved = None
         if self._seq == 0:
             self._open(event.stamp_ns)
@@ -123,6 +143,7 @@ class Session:
             self._obey(event)
         if isinstance(event, Residual) and self._calibration:
             self._validity.tell(event)
+        checked = self._validity.close_start(self._now_ns) if self._calibration else None
         doubts = self._validity.pass_time(self._now_ns)
         scene = self._tracker.skip(self._now_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
         self._stage("geometry")
@@ -134,8 +155,17 @@ class Session:
             "event": record.write_event(event),
             "seen": None if seen is None else record.write_observation(seen),
             "decision": record.write_decision(decision),
-            "transitions": [[t.code, t.subject, t.before.value, t.after.value] for t in transitions],
+            "transitions": [
+                [
+                    *(t.code, t.subject, t.before.value, t.after.value, t.cause.value),
+                    *(t.priority.value, t.banner, t.delay_ns),
+                ]
+                for t in transitions
+            ],
         }
+        if checked is not None:
+            self.calibration_check = checked
+            body["calibration_check"] = [[c.check, c.source, c.verdict, c.expected, c.found] for c in checked]
         urgent = any(a.priority is Priority.HIGH for a in decision.advisories) and bool(transitions)
         ticket = self._recorder.append(DECISION, body, case=self.case, urgent=urgent)
         self._stage("record")
@@ -167,9 +197,15 @@ class Session:
             case Action.RESUME:
                 self._paused = False
             case Action.ACKNOWLEDGE:
-                self._advisories.acknowledge(event.code, event.subject)
+                self._advisories.acknowledge(self._now_ns, event.code, event.subject)
             case Action.RESET:
-                self._advisories.reset()
+                self._advisories.reset(self._now_ns)
+            case signals:
+                activation = _SIGNALS[signals]
+                if not self.config.signals_off:
+                    # Whoever may not switch them off for good still gets the two minutes that anybody may have.
+                    activation = _AT_MOST.get(activation, activation)
+                self._advisories.activate(self._now_ns, activation)
 
     def _decide(
         self,
@@ -191,7 +227,9 @@ class Session:
         )
         view = self._gate.update(now, given)
         announced = frozenset((a.code, a.subject) for a in self._advisories.active)
-        self._advisories.update(now, conditions_from(deviations, view, announced, doubts))
+        ended, self._committed = self._committed, estimate.committed
+        conditions = conditions_from(deviations, view, announced, doubts)
+        self._advisories.update(now, conditions, boundary=ended not in (None, estimate.committed))
         shown = view.validity in (Validity.OK, Validity.DEGRADED)
         if seen is not None and seen.admitted:
             self._judged_ns = seen.stamp_ns
@@ -210,6 +248,7 @@ class Session:
             instruments=tuple(track for track in scene.tracks if track.seen) if shown else (),
             guidance=make_guidance(self.protocol, estimate, scene, now + GUIDANCE_VALID_NS) if shown else None,
             advisories=self._advisories.active,
+            alerting=self._advisories.alerting,
             observation=seen,
         )
         self._seq += 1
@@ -226,6 +265,7 @@ class Assets:
     perceiver: Perceiver
     calibration: Calibration | None
     calibration_sha256: str
+    hand_eyes: Mapping[str, HandEyeCalibration] = field(default_factory=dict)
 
     @classmethod
     def load(cls, config: CaseConfig) -> "Assets":
@@ -239,6 +279,9 @@ class Assets:
             raise InputError(
                 str(config.calibration), "a calibration of the endoscope in use", "an example of the format"
             )
+        if calibration is not None:
+            require_head(str(config.calibration), calibration, config.camera)
+        hand_eyes = {arm: _hand_eye(path) for arm, path in config.hand_eye.items()}
         model = load_model(config.model, key=config.model_key)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
@@ -256,7 +299,7 @@ class Assets:
         for engine in engines:
             warm_up(engine)
         name = "" if calibration is None else digest(calibration)
-        return cls(config, model, protocol, Perceiver(model.manifest, *engines), calibration, name)
+        return cls(config, model, protocol, Perceiver(model.manifest, *engines), calibration, name, hand_eyes)
 
     def open(self, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage) -> Session:
         """Open a case; the one before it must be over, for they share the engines."""
@@ -272,6 +315,14 @@ class Assets:
             resumed=resumed,
             stage=stage,
         )
+
+
+def _hand_eye(path: str) -> HandEyeCalibration:
+    read = read_any(Path(path))
+    if not isinstance(read, HandEyeCalibration) or read.provenance.example:
+        found = "an example of the format" if read.provenance.example else read.schema_
+        raise InputError(path, "a hand-eye calibration of the robot in use", found)
+    return read
 
 
 def open_session(

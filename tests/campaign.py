@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent / "core" / "calibration"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "calibration"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "engine"))
 sys.path.insert(0, str(Path(__file__).parent / "core" / "evaluation" / "metrics"))
+sys.path.insert(0, str(Path(__file__).parent / "core" / "guidance"))
 
+from advisory_walk import walk
 from bumped_cameras import false_alarms, share_noticed
 from known_cameras import share_held
 from log_faults import flip_campaign, kill_campaign, open_log
@@ -33,12 +35,14 @@ from surgical_ml.engine import load_model, open_engine
 from surgical_ml.engine.precision import to_half
 from surgical_ml.events import Action, OperatorAction
 from surgical_ml.guidance import Kind, Presence
+from surgical_ml.guidance.life import LIFE
 from surgical_ml.session import Assets
 from surgical_ml.simulation import Renderer, demo_clip, plan_case
 from surgical_ml.video import Frame, open_source
 
 KILLS = 100
 STEPS = 10_000
+ADVISORY_STEPS = 100_000
 STUDIES = 10_000
 CALIBRATIONS = 500
 WATCHED_HOURS = 300
@@ -171,6 +175,17 @@ def calibrations(work: Path) -> str:
     )
 
 
+def advisories(work: Path) -> str:
+    """The machine of advisories beside a plain model of what was promised."""
+    visited = walk(1, ADVISORY_STEPS)
+    assert set(visited) == set(LIFE)
+    return (
+        f"{ADVISORY_STEPS} random steps beside a plain reference model, floods of eighty conditions among them: the same "
+        f"is listed after each step; no condition lost, no acknowledgement that silences another; {sum(visited.values())} "
+        f"transitions told, each of the {len(LIFE)} of the table at least {min(visited.values())} times"
+    )
+
+
 def engines(work: Path) -> str:
     """The phase network on every engine and in both precisions, each on its own state, beside the one of a case."""
     files = {"fp32": load_model("cholecystectomy").file("phase"), "fp16": work / "phase.onnx"}
@@ -208,6 +223,7 @@ def main() -> None:
     campaigns: list[tuple[str, Callable[[Path], str]]] = [
         ("Changed bits", flips),
         ("Killed writers", kills),
+        ("Life of advisories", advisories),
         ("Clean cases", clean_cases),
         ("Clips of the demo's kind", clips),
         ("Engines", engines),

@@ -2,7 +2,9 @@
 
 from surgical_ml.guidance.advisory import (
     MAX_WORDS,
+    Activation,
     Advisory,
+    Alerting,
     Condition,
     GateState,
     Guidance,
@@ -20,14 +22,18 @@ from surgical_ml.guidance.conditions import (
     technical_condition,
 )
 from surgical_ml.guidance.gate import Gate, GateInput, GateView
-from surgical_ml.guidance.machine import AdvisoryMachine, Transition, announce
+from surgical_ml.guidance.life import Cause, Life, Transition
+from surgical_ml.guidance.machine import AdvisoryMachine, announce
 
 __all__ = [
     "CALIBRATION_DOUBTFUL",
     "MAX_WORDS",
     "TECHNICAL_CODE",
+    "Activation",
     "Advisory",
     "AdvisoryMachine",
+    "Alerting",
+    "Cause",
     "Condition",
     "Gate",
     "GateInput",
@@ -35,6 +41,7 @@ __all__ = [
     "GateView",
     "Guidance",
     "Kind",
+    "Life",
     "Presence",
     "Priority",
     "Reason",

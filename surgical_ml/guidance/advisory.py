@@ -31,6 +31,19 @@ class Kind(StrEnum):
     PROCEDURAL = "procedural"
 
 
+class Activation(StrEnum):
+    """Whether announcements reach people (BICEPS: activation of an alert system). What is listed never depends on it.
+
+    AUDIO_PAUSED, AUDIO_OFF: banners without sound. PAUSED, OFF: no banners either. The paused ones end by themselves.
+    """
+
+    ON = "on"
+    AUDIO_PAUSED = "audio-paused"
+    AUDIO_OFF = "audio-off"
+    PAUSED = "paused"
+    OFF = "off"
+
+
 class GateState(StrEnum):
     """The states of the gate; the only piece that decides whether something may be shown."""
 
@@ -93,7 +106,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Advisory:
-    """A condition that was announced, and where it is in its life; `announced_ns` is when it was first shown."""
+    """A condition that was announced, and where it is in its life.
+
+    `announced_ns` is when it was first shown. Advisories of one `banner` are announced together; a number that a display has
+    not shown yet is what calls for attention, by light or sound. 0: it is listed and nobody is called.
+    """
 
     code: str
     subject: str
@@ -104,6 +121,22 @@ class Advisory:
     announced_ns: int
     text: str
     reason: Reason
+    banner: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """How announcements reach people now.
+
+    Attributes:
+        activation: of the signals.
+        until_ns: when a pause ends; 0 where nothing is paused.
+        crowded: conditions that are so and for which there was no room; 0 unless far too much happens at once.
+    """
+
+    activation: Activation = Activation.ON
+    until_ns: int = 0
+    crowded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

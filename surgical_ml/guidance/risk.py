@@ -124,3 +124,14 @@ TECHNICAL: Mapping[str, Risk] = {
 """By the reason for which the gate withholds."""
 
 CALIBRATION = Risk("HAZ-12", Harm.REVERSIBLE, Onset.PROMPT)
+INACTIVE = Risk("HAZ-14", Harm.REVERSIBLE, Onset.DELAYED)
+"""That people have switched the signals off, or paused them."""
+
+_OTHERS: Mapping[str, Risk] = {"calibration-doubtful": CALIBRATION, "signals-inactive": INACTIVE}
+
+
+def risk_of(code: str, subject: str) -> Risk:
+    """The row of an advisory; that of the gate's reasons stands under `assistance-withheld`."""
+    if code == "assistance-withheld":
+        return TECHNICAL[subject]
+    return PROCEDURAL[code] if code in PROCEDURAL else _OTHERS[code]

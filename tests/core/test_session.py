@@ -21,8 +21,9 @@ from surgical_ml.decision import Decision
 from surgical_ml.engine import Model
 from surgical_ml.errors import InputError
 from surgical_ml.events import Action, OperatorAction, RecordFailure, RobotState, Tick
-from surgical_ml.guidance import GateState, Kind, Presence, Priority, Validity
+from surgical_ml.guidance import Activation, GateState, Kind, Presence, Priority, Validity
 from surgical_ml.guidance.gate import UNRECORDED_NS
+from surgical_ml.guidance.machine import PAUSE_NS
 from surgical_ml.perception import Observation, SeenInstrument
 from surgical_ml.session import CASE_START, DECISION, GUIDANCE_VALID_NS, Session
 from surgical_ml.video import Frame
@@ -171,7 +172,7 @@ def test_good_video_is_shown_with_phase_instruments_and_guidance():
 def test_an_ordinary_course_stays_silent():
     case = ScriptedCase().start()
     for name in ("CalotTriangleDissection", "ClippingCutting", "GallbladderDissection", "GallbladderPackaging"):
-        case.show(5, phase=name, tools=PROTOCOL.phase(name).tools)
+        case.show(5, phase=name, tools=PROTOCOL.phase(name).tools.expected)
         assert case.decisions[-1].phase.committed == name
     assert all(procedural(decision) == [] for decision in case.decisions)
 
@@ -285,7 +286,9 @@ def test_a_departure_is_announced_once_and_stays_until_a_person_has_seen_it():
     assert advisory.reason.expected == ("CalotTriangleDissection",)
     assert advisory.reason.evidence_frames
     changes = [change for entry in case.entries[1:] for change in entry["body"]["transitions"]]
-    assert [one for one in changes if one[0] == "order"] == [["order", SKIPPED, "off", "on"]]
+    steps = [one[2:5] for one in changes if one[:2] == ["order", SKIPPED]]
+    assert steps == [["off", "waiting", "began"], ["waiting", "held", "lasted"], ["held", "on", "announced"]]
+    assert changes[-1][5:] == ["high", 1, advisory.announced_ns - advisory.onset_ns]
     decision = case.act(Action.ACKNOWLEDGE, code="order", subject=SKIPPED)
     assert procedural(decision) == [("order", SKIPPED, Presence.ACKNOWLEDGED)]
     assert procedural(case.show(5)[-1]) == [("order", SKIPPED, Presence.ACKNOWLEDGED)]
@@ -522,3 +525,25 @@ def test_events_are_what_they_are_called():
         "record-failure",
         "frame",
     ]
+
+
+# Signals
+
+
+def test_whoever_may_not_switch_signals_off_pauses_them_and_nothing_is_left_out():
+    case = ScriptedCase().start()
+    decision = case.act(Action.SIGNALS_OFF)
+    assert (decision.alerting.activation, decision.alerting.until_ns) == (Activation.PAUSED, case.now + PAUSE_NS)
+    assert [(a.code, a.subject) for a in decision.advisories] == [("signals-inactive", "paused")]
+    departed = case.show(10, phase=SKIPPED)[-1]
+    assert procedural(departed) == [("order", SKIPPED, Presence.ON)]
+    assert {a.banner for a in departed.advisories if a.code == "order"} == {0}
+    resumed = case.act(Action.SIGNALS_ON)
+    assert resumed.alerting.activation is Activation.ON
+    assert all(a.banner > 0 for a in resumed.advisories if a.code == "order")
+
+
+def test_a_site_may_allow_its_people_to_switch_signals_off_without_end():
+    case = ScriptedCase(config=CaseConfig.of({"nominal_fps": 10, "signals_off": True})).start()
+    decision = case.act(Action.SIGNALS_OFF)
+    assert (decision.alerting.activation, decision.alerting.until_ns) == (Activation.OFF, 0)

@@ -20,6 +20,7 @@ from surgical_ml.guidance import (
     make_guidance,
     risk,
 )
+from surgical_ml.guidance.machine import DEFER_NS
 from surgical_ml.perception import Refusal
 from surgical_ml.workflow import Certainty, Deviation, WorkflowEstimate, load_protocol
 from surgical_ml.workflow.protocol import LONGEST_NAME, spoken
@@ -56,7 +57,8 @@ def everything_about(protocol_phases: tuple[str, ...], tools: tuple[str, ...]) -
 def announced_alone(one: Deviation) -> str:
     """The sentence, through the machine that refuses long ones."""
     machine = AdvisoryMachine()
-    machine.update(9, conditions_from((one,), SHOWN, frozenset()))
+    for stamp_ns in (9, 9 + DEFER_NS):
+        machine.update(stamp_ns, conditions_from((one,), SHOWN, frozenset()))
     (advisory,) = machine.active
     return advisory.text
 
