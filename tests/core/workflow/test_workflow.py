@@ -8,11 +8,21 @@ from watched_case import PROTOCOL, WatchedCase
 from surgical_ml.errors import InputError
 from surgical_ml.perception import Refusal
 from surgical_ml.workflow import Workflow
-from surgical_ml.workflow.workflow import NEAR_NEXT
+from surgical_ml.workflow.protocol import Requires
+from surgical_ml.workflow.tool_mismatch import NEAR_NEXT
 
 SECOND = 1_000_000_000
 NAMES = PROTOCOL.phase_names
 PHASE_S = 5.0
+
+PLAIN = PROTOCOL.model_copy(
+    update={
+        "phases": tuple(
+            phase.model_copy(update={"duration": None, "requires": Requires()}) for phase in PROTOCOL.phases
+        )
+    }
+)
+"""Only order and tools: phases of five seconds are too short for nobody, and nothing has to have come before."""
 
 
 def route(target: str) -> list[str]:
@@ -35,7 +45,7 @@ USUAL_TOOLS = [(phase.name, tool) for phase in PROTOCOL.phases for tool in PROTO
 
 
 def play(course: list[str]) -> WatchedCase:
-    case = WatchedCase()
+    case = WatchedCase(protocol=PLAIN)
     for phase in course:
         case.show(PHASE_S, phase, PROTOCOL.phase(phase).tools.expected)
     return case
@@ -54,14 +64,33 @@ def test_a_case_may_be_joined_anywhere():
         assert play([name]).raised == []
 
 
+def passed_over(before: str, after: str) -> list[str]:
+    """What lies between two phases on a shortest ordinary course; the second where there is none."""
+    waiting = deque([[before]])
+    while waiting:
+        course = waiting.popleft()
+        if course[-1] == after:
+            return course[1:-1]
+        waiting.extend([*course, name] for name in PROTOCOL.phase(course[-1]).following if name not in course)
+    return [after]
+
+
 @pytest.mark.parametrize(("before", "after"), SKIPS)
 def test_a_phase_out_of_order_is_found_with_its_evidence(before, after):
     case = play(route(before))
     begin_ns, begin_index = case.now_ns, case.index
     case.show(PHASE_S, after)
     (one,) = case.raised
-    assert (one.kind, one.subject, one.phase) == ("order", after, before)
-    assert one.expected == PROTOCOL.phase(before).following
+    between = passed_over(before, after)
+    if after in route(before):
+        assert (one.kind, one.subject, one.phase) == ("repeated", after, before)
+    elif between == [after] or any(PROTOCOL.phase(name).critical for name in between):
+        assert (one.kind, one.subject, one.phase) == ("order", after, before)
+    else:
+        assert (one.kind, one.phase) == ("skipped", after)
+        assert (one.subject, one.subject in NAMES) == (one.expected[0], True)
+    if one.kind != "skipped":
+        assert one.expected == PROTOCOL.phase(before).following
     assert one.observed == (after,)
     assert one.rule == f"cholecystectomy/{before}/next"
     # An unlisted step starts from so little belief that its evidence shows a little late.
@@ -72,7 +101,7 @@ def test_a_phase_out_of_order_is_found_with_its_evidence(before, after):
     assert one.clears
     assert case.present == (one,)
     case.show(PHASE_S, PROTOCOL.phase(after).following[0])
-    assert case.present == ()
+    assert one not in case.present
 
 
 def needed_s(phase: str, tool: str) -> float:
@@ -137,6 +166,10 @@ def test_a_tool_that_is_hardly_recognised_is_no_mismatch():
     assert case.raised == []
 
 
+def about_the_operation(case: WatchedCase) -> list[str]:
+    return [one.subject for one in case.raised if one.kind != "stream"]
+
+
 @pytest.mark.parametrize("how", ["refused", "no frames"])
 def test_what_was_not_admitted_neither_adds_to_a_suspicion_nor_takes_from_it(how):
     case = in_clipping()
@@ -146,12 +179,12 @@ def test_what_was_not_admitted_neither_adds_to_a_suspicion_nor_takes_from_it(how
             case.show(20, PHASE, (TOOL,), refusal=Refusal.UNLIKE_TRAINING)
         else:
             case.wait(20)
-        assert case.raised == []
+        assert about_the_operation(case) == []
     # The frame after a gap stands for a moment, not for the gap.
     case.show(0.1, PHASE, (TOOL,))
-    assert case.raised == []
+    assert about_the_operation(case) == []
     case.show(1.0, PHASE, (TOOL,))
-    assert [one.subject for one in case.raised] == [TOOL]
+    assert about_the_operation(case) == [TOOL]
 
 
 def test_a_withheld_stretch_is_no_evidence_for_a_phase():
@@ -181,7 +214,7 @@ def test_several_departures_are_told_at_once():
     case = in_clipping()
     case.show(PHASE_S, "GallbladderPackaging", ("scissors", "clipper"))
     assert {(one.kind, one.subject) for one in case.present} == {
-        ("order", "GallbladderPackaging"),
+        ("skipped", "GallbladderDissection"),
         ("tool-mismatch", "scissors"),
         ("tool-mismatch", "clipper"),
     }
