@@ -23,6 +23,9 @@ _SENTENCES = {
 }
 """By the kind of a deviation: every row of the risk table has its sentence."""
 
+_OF_THE_INPUT = frozenset({"novelty", "stream"})
+"""Departures of the video, not of the operation."""
+
 _TECHNICAL = {
     # reason of the gate: (words, what clears it)
     "starting": ("Assistance starting", "one second of good video"),
@@ -101,7 +104,8 @@ def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
         one.rule, one.expected, one.observed, one.evidence_frames, one.certainty.value, degraded, one.clears
     )
     priority = risk.PROCEDURAL[one.kind].priority
-    return Condition(one.kind, one.subject, Kind.PROCEDURAL, priority, one.onset_ns, text, reason)
+    kind = Kind.TECHNICAL if one.kind in _OF_THE_INPUT else Kind.PROCEDURAL
+    return Condition(one.kind, one.subject, kind, priority, one.onset_ns, text, reason)
 
 
 def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, valid_until_ns: int) -> Guidance:

@@ -86,7 +86,8 @@ class Risk:
 PROCEDURAL: Mapping[str, Risk] = {
     # Skipping a step, clipping and cutting above all, can harm a patient for good; an odd tool rarely does.
     "order": Risk("HAZ-01", Harm.IRREVERSIBLE, Onset.PROMPT),
-    "skipped": Risk("HAZ-01", Harm.IRREVERSIBLE, Onset.PROMPT),
+    # A step that the protocol does not call critical: one that it does makes the departure one of order.
+    "skipped": Risk("HAZ-01", Harm.REVERSIBLE, Onset.PROMPT),
     "prerequisite": Risk("HAZ-01", Harm.IRREVERSIBLE, Onset.PROMPT),
     "repeated": Risk("HAZ-01", Harm.REVERSIBLE, Onset.DELAYED),
     "too-long": Risk("HAZ-05", Harm.REVERSIBLE, Onset.DELAYED),
