@@ -37,7 +37,6 @@ CATCH_UP_ENTRIES = 4096
 """Entries of a log that was never signed, or not for long, are published so many at a time when it is opened."""
 
 RESERVE = "reserve"
-RESERVE_BYTES = 4 * wal.SEGMENT_BYTES
 
 CLOCK_S = 1.0
 STEP_NS = 100_000_000

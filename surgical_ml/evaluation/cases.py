@@ -13,13 +13,16 @@ from queue import Full, Queue
 from typing import Any
 
 import surgical_ml
-from surgical_ml.audit import AuditWriter, Report, verify
+from surgical_ml.audit import AuditWriter, Keyring, Report, verify
+from surgical_ml.calibration.validity import StartFinding
 from surgical_ml.config import CaseConfig
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.calibration_feed import CalibrationFeed
 from surgical_ml.evaluation.case_folder import CaseFolder, write_json
 from surgical_ml.evaluation.report import write_report
 from surgical_ml.evaluation.stopwatch import Stopwatch
 from surgical_ml.events import Action, OperatorAction
+from surgical_ml.places import default_keys
 from surgical_ml.session import Assets, Session
 from surgical_ml.video import Frame, Source, SourceInfo, open_source
 
@@ -103,11 +106,12 @@ def _replay(
     stopwatch = Stopwatch()
     case = folder.name.removesuffix(ASIDE)
     with (
-        AuditWriter(folder / "audit") as recorder,
+        AuditWriter(folder / "audit", keyring=Keyring(default_keys())) as recorder,
         CaseFolder(folder, source.info.fps, overlay=overlay, masks=masks) as writer,
     ):
         session = assets.open(recorder, case=case, stage=stopwatch.lap)
         writer.name_classes(session.model.manifest.segmentation)
+        feed = CalibrationFeed.of(assets)
         began = time.perf_counter()
         judged, last_ns = 0, 0
         for frame in prefetched(source, every, stopwatch):
@@ -116,6 +120,9 @@ def _replay(
             stopwatch.start()
             decision = session.step(frame)
             writer.put(decision, frame, stopwatch.stop())
+            if feed is not None and feed.due(frame):
+                for residual in feed.look(frame, decision):
+                    writer.put(session.step(residual))
             judged, last_ns = judged + 1, frame.stamp_ns
             if progress is not None:
                 progress(_progress(judged, source.info.frames, every, time.perf_counter() - began))
@@ -165,8 +172,17 @@ def summarise(
         "validity": dict(sorted(writer.validity.items())),
         "withheld": dict(sorted(writer.withheld.items())),
         "keyframes": writer.keyframes.listing(),
+        **({} if session.calibration_check is None else {"calibration_check": _checked(session.calibration_check)}),
         "audit": {"entries": audit.entries, "head": audit.head, "ok": audit.ok},
     }
+
+
+def _checked(findings: tuple[StartFinding, ...]) -> list[dict[str, str]]:
+    """Each stream of residuals in the first twenty seconds; an empty list says that nothing could be measured."""
+    return [
+        {"check": one.check, "source": one.source, "verdict": one.verdict, "expected": one.expected, "found": one.found}
+        for one in findings
+    ]
 
 
 @contextmanager

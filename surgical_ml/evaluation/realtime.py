@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from surgical_ml.audit import AuditWriter, verify
+from surgical_ml.audit import AuditWriter, Keyring, verify
 from surgical_ml.decision import Decision
 from surgical_ml.errors import InputError
 from surgical_ml.evaluation.case_folder import CaseFolder, write_json
@@ -20,6 +20,7 @@ from surgical_ml.evaluation.cases import ASIDE, ReplayProgress, ReplaySummary, a
 from surgical_ml.evaluation.report import write_report
 from surgical_ml.evaluation.stopwatch import Stopwatch
 from surgical_ml.events import Action, Event, OperatorAction, Tick, longest_silence_s
+from surgical_ml.places import default_keys
 from surgical_ml.session import Assets, Session
 from surgical_ml.video import Frame, Slot, Source, open_source
 from surgical_ml.video.pacing import Paced
@@ -108,7 +109,7 @@ def _run(
     load, info = os.getloadavg()[0], source.info
     measured = _Measured()
     with (
-        AuditWriter(folder / "audit") as recorder,
+        AuditWriter(folder / "audit", keyring=Keyring(default_keys())) as recorder,
         CaseFolder(folder, info.fps, timings=True) as writer,
     ):
         stopwatch = Stopwatch()

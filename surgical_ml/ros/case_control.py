@@ -59,6 +59,7 @@ class CaseControl:
                 folder,
                 self.assets,
                 self.feed,
+                keyring=self.records.keyring,
                 resumed=resume,
                 frame_id=self._frame_id,
                 ros_now_ns=self._ros_now_ns,

@@ -6,7 +6,9 @@ import shutil
 import time
 from pathlib import Path
 
+from surgical_ml.audit import Keyring
 from surgical_ml.errors import InputError
+from surgical_ml.places import default_keys
 
 RUNNING = "running"
 """A case folder holds a file of this name until the case has ended; after a crash it tells what was interrupted."""
@@ -17,10 +19,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Records:
-    """The records folder.
+    """The records folder, and the keys of this device that its logs are signed with.
 
     Raises:
-        InputError: it cannot be made or written to, or has less than 256 MiB of room.
+        InputError: it cannot be made or written to, or has less than 256 MiB of room, or the device has no key and none
+            can be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +38,7 @@ class Records:
             raise InputError(folder, "a folder for records that can be written to", error.strerror or "none") from error
         if free < LEAST_FREE_BYTES:
             raise InputError(folder, f"{LEAST_FREE_BYTES >> 20} MiB of room for records", f"{free >> 20} MiB")
+        self.keyring = Keyring(default_keys())
 
     def interrupted(self) -> str:
         """The newest case that was begun and never ended; empty if there is none."""

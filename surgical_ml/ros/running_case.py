@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from surgical_ml.audit import AuditWriter
+from surgical_ml.audit import AuditWriter, Keyring
 from surgical_ml.decision import Decision
 from surgical_ml.errors import InputError
+from surgical_ml.evaluation.calibration_feed import CalibrationFeed
 from surgical_ml.evaluation.stopwatch import Stopwatch
-from surgical_ml.events import Action, Event, OperatorAction, Tick, longest_silence_s
+from surgical_ml.events import Action, Event, OperatorAction, RobotState, Tick, longest_silence_s
 from surgical_ml.guidance import Presence
 from surgical_ml.ros.capture import Captured, Feed
 from surgical_ml.ros.convert import Converter
@@ -60,12 +62,14 @@ class RunningCase:
     """Feeds a session, and hands out its decisions in order.
 
     The session lives on the worker thread and is touched by no other. Frames overwrite each other in a size-one slot;
-    every other event waits in line. Nothing of a frame is kept but the newest decision's.
+    every other event waits in line. Nothing of a frame is kept but the newest decision's. With a camera's calibration,
+    a thread of its own measures once a second whether that still holds, and what it finds waits in line as well.
 
     Args:
         name, folder: of the case, as `Records.begin` gave them.
         assets: warm; of no other running case.
         feed: of the frames.
+        keyring: of this device; signs the case's record.
         resumed: the case was interrupted and goes on in the same log.
         frame_id: of the camera.
         ros_now_ns, monotonic_ns: the ROS clock and the monotonic clock, in nanoseconds.
@@ -73,7 +77,7 @@ class RunningCase:
 
     Attributes:
         pending: decisions, oldest first; taken by one thread.
-        failure: the traceback that ended the worker; empty while all is well.
+        failure: the traceback that ended the worker, or what measures; empty while all is well.
         judged: frames that were judged.
     """
 
@@ -84,6 +88,7 @@ class RunningCase:
         assets: Assets,
         feed: Feed,
         *,
+        keyring: Keyring,
         resumed: bool,
         frame_id: str,
         ros_now_ns: Callable[[], int],
@@ -91,7 +96,7 @@ class RunningCase:
         ready: Callable[[], None],
     ) -> None:
         self.name, self.folder, self.assets, self.feed = name, folder, assets, feed
-        self.writer = AuditWriter(folder / AUDIT, reserve_bytes=RESERVE_BYTES)
+        self.writer = AuditWriter(folder / AUDIT, keyring=keyring, reserve_bytes=RESERVE_BYTES)
         self._stopwatch = Stopwatch()
         self._session = assets.open(self.writer, case=name, resumed=resumed, stage=self._stopwatch.lap)
         self.identity = self._session.identity()
@@ -105,6 +110,9 @@ class RunningCase:
         self._slot: Slot[Captured | _Asked] = Slot()
         self._timings = _timings(folder / "timings.jsonl")
         self._worker = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._calibration = CalibrationFeed.of(assets, _utc_now)
+        self._to_measure: Slot[tuple[Frame, Decision]] = Slot()
+        self._measurer = threading.Thread(target=self._measure, name="calibration", daemon=True)
 
     @property
     def dropped(self) -> int:
@@ -122,6 +130,8 @@ class RunningCase:
             InputError: the record could not be written.
         """
         self._worker.start()
+        if self._calibration is not None:
+            self._measurer.start()
         decision = self.ask(Action.START, actor)
         self.feed.start(self._slot.put, ended)
         return decision
@@ -160,6 +170,8 @@ class RunningCase:
 
     def tell(self, event: Event) -> None:
         """Have any other event judged."""
+        if self._calibration is not None and isinstance(event, RobotState):
+            self._calibration.hear(event)
         self._slot.interject(_Asked(event, None, self._monotonic_ns()))
 
     def note_timing(self, judged: Judged, stages_us: dict[str, int]) -> None:
@@ -181,8 +193,10 @@ class RunningCase:
         """Stop the worker, write what is queued and close the log; what is pending can still be taken. May be called twice."""
         self.feed.stop()
         self._slot.close()
-        if self._worker.ident is not None:
-            self._worker.join(ANSWER_S)
+        self._to_measure.close()
+        for thread in (self._worker, self._measurer):
+            if thread.ident is not None:
+                thread.join(ANSWER_S)
         self.writer.close()
 
     def finish(self) -> None:
@@ -208,12 +222,25 @@ class RunningCase:
             decision = self._session.step(item.frame)
             self.judged += 1
             self._hand_on(decision, item.frame, self._stopwatch.stop(), item.received_ns)
+            if self._calibration is not None and self._calibration.due(item.frame):
+                self._to_measure.put((item.frame, decision))
             return
         asked = item or _Asked(Tick(self.feed.now_ns()), None, self._monotonic_ns())
         decision = self._session.step(asked.event)
         if asked.answer is not None:
             asked.answer.set_result((decision, self._on))
         self._hand_on(decision, None, {}, asked.received_ns)
+
+    def _measure(self) -> None:
+        try:
+            while not self._to_measure.closed:
+                item = self._to_measure.take(ANSWER_S)
+                if item is not None and self._calibration is not None:
+                    for residual in self._calibration.look(*item):
+                        self.tell(residual)
+        except Exception:
+            self.failure = traceback.format_exc()
+            self._ready()
 
     def _hand_on(self, decision: Decision, frame: Frame | None, stages_us: dict[str, int], received_ns: int) -> None:
         self._on = _on(decision)
@@ -227,6 +254,10 @@ def _on(decision: Decision) -> frozenset[_Key]:
     return frozenset(
         (one.code, one.subject) for one in decision.advisories if one.presence is not Presence.ACKNOWLEDGED
     )
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _timings(path: Path) -> TextIO:

@@ -35,9 +35,9 @@ from std_msgs.msg import Header
 from surgical_ml_msgs.msg import Advisory, AdvisoryArray, Phase, Reason, Status
 
 import surgical_ml
-from surgical_ml.audit import AuditError, AuditWriter, Ticket
+from surgical_ml.audit import AuditError, AuditWriter, Keyring, Ticket
 from surgical_ml.errors import InputError
-from surgical_ml.places import default_records
+from surgical_ml.places import default_keys, default_records
 from surgical_ml.ros import qos
 from surgical_ml.ros.spinning import spin
 from surgical_ml.ros.watchdog_rules import (
@@ -125,7 +125,7 @@ class Watchdog(Node):
         boot = uuid.uuid4().hex
         folder = records_dir / "watchdog" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{boot[:8]}"
         try:
-            writer = AuditWriter(folder, boot=boot, segment_bytes=SEGMENT_BYTES)
+            writer = AuditWriter(folder, keyring=Keyring(default_keys()), boot=boot, segment_bytes=SEGMENT_BYTES)
         except AuditError as error:
             self.get_logger().error(f"nothing can be recorded, warnings will be shown all the same: {error}")
             return None, str(error)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import LONGEST_S, start
 
-CASE_START, DECISION = "case-start", "decision"
+CERTIFIED, CASE_START, DECISION = "key-certified", "case-start", "decision"
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def test_a_folder_without_a_log_is_bad_input(words: tuple[str, ...], tmp_path: P
 def test_each_entry_is_a_line_with_its_number_time_and_type(case: Path, cli) -> None:
     lines = cli("audit", "show", case).out.splitlines()
     assert [line.split()[0] for line in lines] == [str(k) for k in range(len(lines))]
-    assert lines[0].split()[3] == CASE_START
+    assert [line.split()[3] for line in lines[:2]] == [CERTIFIED, CASE_START]
     assert max(map(len, lines)) < 250
 
 
 def test_entries_are_shown_whole_to_machines(case: Path, cli) -> None:
     entries = [json.loads(line) for line in cli("audit", "show", case, "--json").out.splitlines()]
-    assert entries[0]["type"] == CASE_START
-    assert json.loads(entries[0]["body"]["config"])["procedure"] == "cholecystectomy"
+    assert entries[1]["type"] == CASE_START
+    assert json.loads(entries[1]["body"]["config"])["procedure"] == "cholecystectomy"
     assert [entry["seq"] for entry in entries] == list(range(len(entries)))
 
 
