@@ -22,6 +22,8 @@ _CASE = {
     "plan_key": "Fingerprint of the key that must have signed tensorrt's plan; empty asks for no signature.",
     "threads": "Threads of one network run.",
     "calibration": "Camera calibration file; empty gives distances in pixels only.",
+    "camera": "Serial number or name of the camera head in use; a calibration of another one fails the transition.",
+    "shaft_diameter_mm": "Of the instruments of the arms in hand_eye, mm.",
     "time_scale": "How many times faster than real the case runs; above 1 for compressed synthetic cases only.",
     "nominal_fps": "Frame rate that the source is expected to have, frames/s.",
 }
@@ -34,6 +36,7 @@ _NODE: dict[str, tuple[bool | int | float | str | list[str], str]] = {
     "auto_case": (False, "Start a case on activation, and continue one that was interrupted."),
     "case_id": ("", "Pseudonym of the case that auto_case starts, never a name; empty for one that the node makes."),
     "robot_topics": ([""], "CRTK or dVRK topics to listen to, such as /PSM1/measured_js; never written to."),
+    "hand_eye": ([""], "ARM=FILE: hand-eye calibrations of arms whose shafts are compared with their joints."),
     "max_age_ms": (120, "A result is withheld as `late` when it is older than this at its publication, ms."),
 }
 _BY_ROS = frozenset({"use_sim_time", "start_type_description_service"})
@@ -83,7 +86,12 @@ def read(node: Node) -> Settings:
         return node.get_parameter(name).value
 
     case = {name: value(name) for name in _CASE}
-    for name in ("calibration", "model_key", "plan_key"):
+    pairs = [text.partition("=") for text in value("hand_eye") if text]
+    for arm, _, file in pairs:
+        if not arm or not file:
+            raise InputError("parameter hand_eye", "ARM=FILE, such as PSM1=psm1.yaml", repr(arm or file))
+    case["hand_eye"] = {arm: file for arm, _, file in pairs}
+    for name in ("calibration", "camera", "model_key", "plan_key"):
         case[name] = case[name] or None
     if not value("source"):
         raise InputError("parameter source", _NODE["source"][1], "nothing")

@@ -20,6 +20,7 @@ from surgical_ml.ros.qos import ROBOT_EVENT, ROBOT_STREAM
 STREAMS = {
     "measured_js": ("sensor_msgs", "JointState"),
     "measured_cp": ("geometry_msgs", "PoseStamped"),
+    "temperature": ("sensor_msgs", "Temperature"),
 }
 """Written at a rate: the last part of a topic's name, and its type."""
 

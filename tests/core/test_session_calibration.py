@@ -1,11 +1,12 @@
-"""A case refuses a calibration that was made for pictures of another size, before it judges one of them."""
+"""A case refuses a calibration of pictures of another size, or of another camera, before it judges one of them."""
 
 import numpy as np
 import pytest
 from scripted_case import PERIOD, PROTOCOL, Networks, manifest
 
 from surgical_ml.audit import MemoryRecorder
-from surgical_ml.calibration.model import CameraCalibration, Provenance
+from surgical_ml.calibration.files import write
+from surgical_ml.calibration.model import CameraCalibration, Provenance, Validity
 from surgical_ml.calibration.synthetic import ENDOSCOPE
 from surgical_ml.config import CaseConfig
 from surgical_ml.engine import Model
@@ -17,10 +18,10 @@ from surgical_ml.video import Frame
 CAMERA = CameraCalibration(schema="surgical_ml/camera@1", lens=ENDOSCOPE, provenance=Provenance(made_by="test"))
 
 
-def opened(calibration, recorder):
+def opened(calibration, recorder, **values):
     networks = Networks()
     assets = Assets(
-        CaseConfig.of({"calibration": "camera.yaml"}),
+        CaseConfig.of({"calibration": "camera.yaml"} | values),
         Model("none", manifest(), "m" * 64),
         PROTOCOL,
         Perceiver(manifest(), networks.frame, networks.phase),
@@ -53,3 +54,34 @@ def test_a_calibration_that_states_no_size_is_refused():
     nameless = CAMERA.model_copy(update={"lens": ENDOSCOPE.model_copy(update={"image_size": None})})
     with pytest.raises(InputError, match="no image size stated"):
         opened(nameless, MemoryRecorder()).step(frame(1920, 1080))
+
+
+OF_HEAD_7 = CAMERA.model_copy(update={"validity": Validity(camera="head 7")})
+
+
+def test_a_calibration_of_another_camera_is_refused_and_nothing_recorded():
+    recorder = MemoryRecorder()
+    with pytest.raises(InputError, match="expected a calibration of camera head 8, found one of camera head 7"):
+        opened(OF_HEAD_7, recorder, camera="head 8").step(frame(1920, 1080))
+    assert recorder.entries == []
+
+
+@pytest.mark.parametrize(("calibration", "camera"), [(OF_HEAD_7, "head 7"), (OF_HEAD_7, None), (CAMERA, "head 8")])
+def test_a_calibration_of_the_same_camera_or_of_an_unknown_one_is_taken(calibration, camera):
+    assert opened(calibration, MemoryRecorder(), camera=camera).step(frame(1920, 1080)).seq == 0
+
+
+def test_a_calibration_of_another_camera_is_refused_before_anything_is_loaded(tmp_path):
+    write(OF_HEAD_7, tmp_path / "camera.yaml")
+    config = CaseConfig.of({"calibration": str(tmp_path / "camera.yaml"), "camera": "head 8", "model": "none there"})
+    with pytest.raises(InputError, match="expected a calibration of camera head 8, found one of camera head 7"):
+        Assets.load(config)
+
+
+def test_what_is_no_hand_eye_calibration_is_refused_as_one(tmp_path):
+    write(OF_HEAD_7, tmp_path / "camera.yaml")
+    config = CaseConfig.of({"hand_eye": {"PSM1": str(tmp_path / "camera.yaml")}})
+    with pytest.raises(
+        InputError, match=r"expected a hand-eye calibration of the robot in use, found surgical_ml/camera@1"
+    ):
+        Assets.load(config)
