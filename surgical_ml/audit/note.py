@@ -67,7 +67,7 @@ class VerifierKey:
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
         _check_name(name, thing)
-        raw = _decode(encoded, thing)
+        raw = decode_base64(encoded, thing)
         if len(raw) != 1 + _KEY_BYTES or raw[0] not in _KINDS:
             raise AuditError(thing, "a key of a known kind", f"kind {raw[:1].hex() or 'none'}, {len(raw)} bytes")
         key = cls(name, raw[0], raw[1:])
@@ -115,7 +115,7 @@ class Signature:
         if not line.startswith(_DASH) or not name:
             raise AuditError(thing, "a signature's line", repr(line[:40]))
         _check_name(name, thing)
-        raw = _decode(encoded, thing)
+        raw = decode_base64(encoded, thing)
         if len(raw) <= _ID_BYTES:
             raise AuditError(thing, "a key id and a signature", f"{len(raw)} bytes")
         return cls(name, raw[:_ID_BYTES], raw[_ID_BYTES:])
@@ -241,7 +241,7 @@ class Checkpoint:
         digits = size.isascii() and size.isdigit() and len(size) <= len(str(_LARGEST_SIZE))
         if not digits or str(int(size)) != size or int(size) > _LARGEST_SIZE:
             raise AuditError(f"{thing}: size", "a decimal number", repr(size[:40]))
-        raw = _decode(root, f"{thing}: root")
+        raw = decode_base64(root, f"{thing}: root")
         if len(raw) != HASH_BYTES:
             raise AuditError(f"{thing}: root", f"{HASH_BYTES} bytes", f"{len(raw)}")
         return cls(origin, int(size), raw, tuple(extensions))
@@ -271,8 +271,12 @@ def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _decode(text: str, thing: str) -> bytes:
-    """Base64 with its padding; each sequence of bytes has one spelling."""
+def decode_base64(text: str, thing: str) -> bytes:
+    """The bytes of base64 with its padding; each sequence of bytes has one spelling.
+
+    Raises:
+        AuditError: another text.
+    """
     try:
         data = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except ValueError as error:

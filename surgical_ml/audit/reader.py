@@ -1,73 +1,69 @@
-"""Reads a log, and says whether it is whole: every entry in its place, each naming the one before it."""
+"""Reads a log in order, from whichever copy of its entries there is, and goes on reading while it grows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from surgical_ml.audit.entry import GENESIS
+from surgical_ml.audit import wal
+from surgical_ml.audit.entry import GENESIS, leaf_hash, parse
 from surgical_ml.audit.errors import AuditError
-from surgical_ml.audit.wal import Record, Segment, follow, scan, segments
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `verify` found.
-
-    Attributes:
-        ok: every entry is in its place and nothing was changed.
-        entries: that are whole.
-        head: leaf hash of the last one, hex; of zeros for an empty log.
-        segments: files of the log.
-        torn_tail: the end of the last file is an unfinished batch, as after a power cut; nothing acknowledged is in it.
-        problems: one line each, naming file and byte; empty when ok.
-    """
-
-    ok: bool
-    entries: int
-    head: str
-    segments: int
-    torn_tail: bool
-    problems: tuple[str, ...]
-
-
-def walk(folder: Path) -> Iterator[tuple[Segment, Record, dict[str, Any]]]:
-    """Every entry with its place, checked: its hash, its number, and its predecessor's hash.
-
-    Raises:
-        AuditError: at the first entry that is damaged, missing, changed or out of its place.
-    """
-    return follow(segments(folder), 0, GENESIS)
+from surgical_ml.audit.note import Checkpoint, Note
+from surgical_ml.audit.public import published_entries, read_bytes
+from surgical_ml.audit.publisher import CHECKPOINT
 
 
 def read(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every entry in order: (seq, its fields).
+    """Every entry in order: (seq, its fields), each behind the one before it.
+
+    They come from the write-ahead log; a log that was given away has none, and its published entries are read. What
+    is signed and by whom, `verify` says.
 
     Raises:
         AuditError: there is no log, or it is damaged; entries before the damage have been given out.
     """
-    for _, _, values in walk(folder):
-        yield values["seq"], values
+    for seq, _, values in stored(folder):
+        yield seq, values
 
 
-def verify(folder: Path) -> Report:
-    """Check a whole log; damage is told, not raised.
+def stored(folder: Path, start: int = 0, prev: bytes = GENESIS) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """As `read`, with the stored bytes of each entry: (seq, bytes, fields).
 
-    In a log that was not closed, a change to the last batch cannot be told from an unfinished write. In any log, last
-    entries that are missing cannot be noticed: compare `entries` and `head` with what was shown elsewhere.
+    Args:
+        folder: of the log.
+        start: number of the first entry wanted.
+        prev: leaf hash of the entry before it.
 
     Raises:
-        AuditError: there is no log at all.
+        AuditError: as `read`.
     """
-    entries, head, problems = 0, GENESIS, []
-    if not (folder / "private" / "wal").is_dir():
-        raise AuditError(folder, "an audit log", "none")
-    try:
-        for _, record, _ in walk(folder):
-            entries, head = entries + 1, record.leaf
-        torn = scan(segments(folder)[-1]).bad_at is not None
-    except AuditError as error:
-        problems.append(str(error))
-        torn = False
-    count = len(list((folder / "private" / "wal").glob("*.wal")))
-    return Report(not problems, entries, head.hex(), count, torn, tuple(problems))
+    if (folder / wal.FOLDER).is_dir() or not (folder / CHECKPOINT).exists():
+        for _, record, values in wal.follow(wal.segments(folder), start, prev):
+            yield values["seq"], record.payload, values
+        return
+    size = Checkpoint.parse(Note.parse(read_bytes(folder / CHECKPOINT), CHECKPOINT).text, CHECKPOINT).size
+    for seq, entry in enumerate(published_entries(folder, size, start), start):
+        values = parse(entry, f"{folder}: entry {seq}")
+        if values["seq"] != seq or values["prev"] != prev.hex():
+            told = f"entry {values['seq']} behind {values['prev'][:8]}"
+            raise AuditError(f"{folder}: entry {seq}", f"entry {seq} behind {prev.hex()[:8]}", told)
+        prev = leaf_hash(entry)
+        yield seq, entry, values
+
+
+def watch(folder: Path, wait: Callable[[], bool]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every entry that there is, and those that come.
+
+    Args:
+        folder: of the log.
+        wait: called when nothing new is there; it returns when it is time to look again, False to stop.
+
+    Raises:
+        AuditError: as `read`.
+    """
+    start, prev = 0, GENESIS
+    while True:
+        for seq, entry, values in stored(folder, start, prev):
+            start, prev = seq + 1, leaf_hash(entry)
+            yield seq, values
+        if not wait():
+            return

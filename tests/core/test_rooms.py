@@ -42,6 +42,7 @@ FRAMEWORKS = {
 }
 
 CLOCK_READERS = {
+    "audit.witness_server": "says when it signed a checkpoint",
     "audit.writer": "stamps entries with both clocks, and closes batches after their time",
     "evaluation": "measures how long a replay takes, outside of every decision",
     "video.pacing": "plays a recording as fast as it was taken",

@@ -69,7 +69,7 @@ def test_damage_is_told_with_its_file_and_byte(log):
     rewrite(path, header, [records[0], bytes(broken), *records[2:]], rest)
     report = verify(log)
     at = wal.HEADER_BYTES + len(records[0])
-    assert report.problems[0].startswith(f"{path}: byte {at}: expected ")
+    assert (report.faults[0].file, report.faults[0].byte) == (f"{wal.FOLDER}/{path.name}", at)
     # What stands before the damage still counts.
     assert report.entries == len(pieces(segment_paths(log)[0])[1]) + 1
 
@@ -151,7 +151,7 @@ def test_a_segment_that_cannot_be_read_is_told_and_not_raised(log):
     path.mkdir()
     report = verify(log)
     assert not report.ok
-    assert report.problems[0].startswith(f"{path}: expected a segment that can be read")
+    assert report.problems[0].startswith(f"{wal.FOLDER}/{path.name}: entry 0: expected a segment that can be read")
 
 
 def test_an_emptied_log_is_noticed(log):
