@@ -1,4 +1,4 @@
-"""`surgical-ml learn`: the networks, from a data set of one's own."""
+"""`surgical-ml learn`: the networks, from a data set of one's own, and the protocol, from accumulated cases."""
 
 from collections.abc import Mapping
 from math import isnan
@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from surgical_ml.cli.learn_protocol import adapt, protocol, show
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
 learn = typer.Typer(no_args_is_help=True, help="Learn from cases of one's own.")
+for command in (protocol, adapt, show):
+    learn.command(command.__name__)(command)
 
 Data = Annotated[Path, typer.Argument(help="Folder of the data set, with dataset.json in it.")]
 Out = Annotated[Path, typer.Option(help="Run folder to make.")]

@@ -65,15 +65,25 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> str:
     """Sign the manifest of a model folder as it is now; returns the key's fingerprint."""
-    signature = key.sign((folder / "manifest.json").read_bytes())
+    return sign_file((folder / "manifest.json").read_bytes(), key, folder / SIGNATURE, folder / SIGNER)
+
+
+def sign_file(content: bytes, key: Ed25519PrivateKey, signature: Path, signer: Path) -> str:
+    """Sign the content of a file; returns the key's fingerprint.
+
+    Args:
+        content: of the file.
+        key: that signs.
+        signature, signer: where the signature and the public key are written to.
+    """
     public = key.public_key()
-    for name, content in (
-        (SIGNER, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
-        (SIGNATURE, signature),
+    for path, written in (
+        (signer, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
+        (signature, key.sign(content)),
     ):
-        aside = folder / f".{name}.partial"
-        aside.write_bytes(content)
-        aside.replace(folder / name)
+        aside = path.with_name(f".{path.name}.partial")
+        aside.write_bytes(written)
+        aside.replace(path)
     return fingerprint(public)
 
 
@@ -83,7 +93,20 @@ def signed_by(folder: Path, manifest: bytes) -> str | None:
     Raises:
         InputError: the key is none, or the signature is not of this manifest.
     """
-    signature, signer = folder / SIGNATURE, folder / SIGNER
+    return signer_of(manifest, "manifest.json", folder / SIGNATURE, folder / SIGNER)
+
+
+def signer_of(content: bytes, name: str, signature: Path, signer: Path) -> str | None:
+    """Fingerprint of the key that signed a file; None where it is not signed.
+
+    Args:
+        content: of the file.
+        name: of the file, for the error.
+        signature, signer: where its signature and the public key lie.
+
+    Raises:
+        InputError: the key is none, or the signature is not of this content.
+    """
     if not signature.is_file() and not signer.is_file():
         return None
     for path in (signature, signer):
@@ -96,10 +119,10 @@ def signed_by(folder: Path, manifest: bytes) -> str | None:
     if not isinstance(key, Ed25519PublicKey):
         raise InputError(signer, "an Ed25519 public key", type(key).__name__)
     try:
-        key.verify(signature.read_bytes(), manifest)
+        key.verify(signature.read_bytes(), content)
     except InvalidSignature as error:
         raise InputError(
-            signature, f"a signature of manifest.json by the key {fingerprint(key)}", "one of something else"
+            signature, f"a signature of {name} by the key {fingerprint(key)}", "one of something else"
         ) from error
     return fingerprint(key)
 

@@ -1,8 +1,9 @@
 """Where the operation stands, what comes next, and what departs from its protocol."""
 
 from surgical_ml.workflow.estimate import Certainty, Deviation, WorkflowEstimate
-from surgical_ml.workflow.protocol import END, Phase, Protocol, load_protocol, spoken
+from surgical_ml.workflow.protocol import END, Phase, Protocol, spoken
 from surgical_ml.workflow.protocol_duration import Duration
+from surgical_ml.workflow.protocol_file import load_protocol
 from surgical_ml.workflow.workflow import Workflow, check_vocabulary
 
 __all__ = [

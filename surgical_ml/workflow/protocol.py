@@ -4,16 +4,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import fsum
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from surgical_ml.errors import InputError
 from surgical_ml.workflow.protocol_duration import Duration, Seconds
-from surgical_ml.yaml_file import read_yaml
-
-_SHIPPED = Path(__file__).parent / "protocols"
+from surgical_ml.workflow.protocol_evidence import Learned, PhaseEvidence
 
 END = "end"
 """What follows the last phase of a case; no phase has this name."""
@@ -81,6 +77,7 @@ class Phase(_Strict):
         tools: which tools belong to it.
         requires: what has to have come before it.
         critical: whether it may not be left out, nor cut short, without a word of high priority.
+        evidence: what stands behind these numbers, where they were learned.
     """
 
     name: str = Field(min_length=1)
@@ -90,6 +87,7 @@ class Phase(_Strict):
     tools: PhaseTools = PhaseTools()
     requires: Requires = Requires()
     critical: bool = Field(default=False, strict=True)
+    evidence: PhaseEvidence | None = None
 
     @property
     def usual(self) -> Duration:
@@ -134,6 +132,7 @@ class Protocol(_Strict):
         starts: with which phase a case begins, with probabilities; the first one where it does not say.
         time_alarms: when a phase is too long or too short.
         phases: in the order of the network's.
+        learned: where it comes from, where it was learned.
     """
 
     schema_: Literal[2] = Field(alias="schema")
@@ -144,6 +143,7 @@ class Protocol(_Strict):
     mismatch_s: Seconds = Field(default=1.5, alias="mismatch", ge=0.5, le=600)
     starts: dict[str, Probability] = {}
     time_alarms: TimeAlarms = TimeAlarms()
+    learned: Learned | None = None
     phases: tuple[Phase, ...] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -263,23 +263,8 @@ def _closure(begin: set[str], onward: Mapping[str, Iterable[str]]) -> set[str]:
     return reached
 
 
-def load_protocol(name_or_path: str | Path) -> Protocol:
-    """A shipped protocol by its name, or a protocol file by its path.
-
-    Raises:
-        InputError: there is none, or it is not valid; names the first thing that is wrong.
-    """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _SHIPPED / f"{name_or_path}.yaml"
-        if path.parent != _SHIPPED or not path.is_file():
-            known = sorted(file.stem for file in _SHIPPED.glob("*.yaml"))
-            raise InputError(f"procedure {name_or_path}", f"one of {known}, or a protocol file", "neither")
-    values = read_yaml(path, "a protocol file")
-    try:
-        return Protocol.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "protocol"
-        what = first["msg"].removeprefix("Value error, ")
-        raise InputError(path, "a valid protocol", f"{place}: {what}") from error
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place, on one line."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "protocol"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
