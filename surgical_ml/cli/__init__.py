@@ -14,6 +14,7 @@ import typer
 from surgical_ml.cli.audit import audit
 from surgical_ml.cli.benchmark import benchmark
 from surgical_ml.cli.calibrate import calibrate
+from surgical_ml.cli.cases import cases
 from surgical_ml.cli.data import data
 from surgical_ml.cli.doctor import doctor
 from surgical_ml.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ RUN, CHECK, MAKE = "Run cases", "Check", "Make data"
 app.command(rich_help_panel=RUN)(replay)
 app.command(rich_help_panel=MAKE)(simulate)
 app.add_typer(learn, name="learn", rich_help_panel=MAKE)
+app.add_typer(cases, name="cases", rich_help_panel=RUN)
 app.add_typer(audit, name="audit", rich_help_panel=CHECK)
 app.add_typer(calibrate, name="calibrate", rich_help_panel=CHECK)
 app.add_typer(data, name="data", rich_help_panel=CHECK)

@@ -93,7 +93,7 @@ def read_courses(folder: Path, protocol: Protocol, fps: float | None = None) -> 
         layout, files = find_cases(inner, PHASE_LAYOUTS)
         readers: dict[str, Callable[[Path, str], CaseCourse]] = {
             "MultiBypass140 intervals": partial(_from_intervals, protocol),
-            "case folders of surgical-ml replay": partial(decided_course, protocol),
+            "case folders of surgical-ml replay": partial(decided_course, protocol.phase_names, protocol.tools),
         }
         rate = fps or (CHOLEC80_FPS if inner.name == CHOLEC80_PHASES else None)
         read = readers.get(layout) or partial(_from_text, protocol, rate)
@@ -180,22 +180,22 @@ def _with_tools(
     return tuple(found)
 
 
-def decided_course(protocol: Protocol, path: Path, case: str) -> CaseCourse:
+def decided_course(phases: Sequence[str], tools: Sequence[str], path: Path, case: str) -> CaseCourse:
     """What the assistant saw: the phases that it committed, from when it says that they began, and the instruments in them.
 
     Moments without a committed phase stand between visits.
 
     Args:
-        protocol: that it judged against.
+        phases, tools: of the protocol that it judged against; no tools where it speaks of none.
         path: of its `decisions.jsonl`.
         case: name of the case.
 
     Raises:
-        InputError: as `read_decisions`; a phase or a tool is none of the protocol's; no phase was ever committed.
+        InputError: as `read_decisions`; a phase is none of them; no phase was ever committed.
     """
     names: list[str] = []
     spans: list[list[float]] = []
-    tools: list[dict[str, float]] = []
+    seen: list[dict[str, float]] = []
     first_ns: int | None = None
     last_ns = 0
     for where, values in read_decisions(path):
@@ -208,25 +208,25 @@ def decided_course(protocol: Protocol, path: Path, case: str) -> CaseCourse:
         name = phase and member(phase, "committed", (str, type(None)), f"{where}, phase")
         if not name:
             continue
-        if name not in protocol.phase_names:
-            raise InputError(where, f"a phase of {protocol.name}: {', '.join(protocol.phase_names)}", str(name))
+        if name not in phases:
+            raise InputError(where, f"a phase of {', '.join(phases)}", str(name))
         now_s = (stamp_ns - first_ns) / 1e9
         if not names or names[-1] != name:
-            since_ns = member(phase, "since_ns", (int, type(None)), f"{where}, phase")
-            since_s = now_s if since_ns is None else max(0.0, (since_ns - first_ns) / 1e9)
+            since_ns = phase.get("since_ns")
+            since_s = max(0.0, (since_ns - first_ns) / 1e9) if isinstance(since_ns, int) else now_s
             if spans:
                 # It began while the one before was still shown.
                 spans[-1][1] = max(spans[-1][0], min(spans[-1][1], since_s))
                 since_s = max(since_s, spans[-1][1])
             names.append(name)
             spans.append([since_s, now_s])
-            tools.append(dict.fromkeys(protocol.tools, 0.0))
+            seen.append(dict.fromkeys(tools, 0.0))
         spans[-1][1] = now_s
-        for kind in {str(one.get("type")) for one in member(values, "instruments", list, where)} & set(protocol.tools):
-            tools[-1][kind] += dt_s
+        for kind in {str(one.get("type")) for one in member(values, "instruments", list, where)} & set(tools):
+            seen[-1][kind] += dt_s
     visits = [
-        Visit(name, start, end, seen if protocol.tools else None)
-        for name, (start, end), seen in zip(names, spans, tools, strict=True)
+        Visit(name, start, end, tools_s if tools else None)
+        for name, (start, end), tools_s in zip(names, spans, seen, strict=True)
         if end > start
     ]
     if not visits:
