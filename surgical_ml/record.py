@@ -8,6 +8,7 @@ from typing import Any
 from surgical_ml.calibration.validity import Residual
 from surgical_ml.decision import Decision
 from surgical_ml.events import Action, Event, OperatorAction, RecordFailure, RobotState, Tick
+from surgical_ml.guidance import Advisory
 from surgical_ml.perception import Observation
 from surgical_ml.video import Frame
 
@@ -143,6 +144,13 @@ def decision_digest(decision: Decision) -> str:
     """SHA-256, hex, of everything in a decision that the inputs determine: two decisions are equal if these are."""
     canonical = json.dumps(decision.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write_reason(advisory: Advisory) -> list[Any]:
+    """An advisory's code and subject, and its reason: what was asked for, what was seen, and in which frames."""
+    why = advisory.reason
+    told = [why.rule, list(why.expected), list(why.observed), list(why.evidence_frames), why.certainty]
+    return [advisory.code, advisory.subject, *told, list(why.degraded_inputs), why.clears]
 
 
 def write_decision(decision: Decision) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One case: every event in, one recorded decision out. What was validated is this class, and this class is what runs."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import surgical_ml
 from surgical_ml import record
 from surgical_ml.audit import Recorder
+from surgical_ml.audit.canonical import encode
 from surgical_ml.calibration.files import digest, read_any
 from surgical_ml.calibration.model import Calibration, HandEyeCalibration, WithLens, require_camera, require_head
 from surgical_ml.calibration.validity import Doubt, Residual, StartFinding, ValidityWatch
@@ -29,6 +31,7 @@ from surgical_ml.guidance import (
     conditions_from,
     make_guidance,
 )
+from surgical_ml.guidance.risk import risk_of
 from surgical_ml.perception import Observation, Perceiver, Stage
 from surgical_ml.video import Frame
 from surgical_ml.workflow import Deviation, Protocol, Workflow, WorkflowEstimate, check_vocabulary, load_protocol
@@ -46,6 +49,10 @@ _SIGNALS = {
     Action.SIGNALS_ON: Activation.ON,
 }
 _AT_MOST = {Activation.AUDIO_OFF: Activation.AUDIO_PAUSED, Activation.OFF: Activation.PAUSED}
+
+
+_TURNING = frozenset({Action.START, Action.END, Action.PAUSE, Action.RESUME})
+"""What a person asks for here is on record, and signed, at once."""
 
 
 def _no_stage(_: str) -> None:
@@ -105,6 +112,7 @@ class Session:
         self._validity = ValidityWatch()
         self.calibration_check: tuple[StartFinding, ...] | None = None
         self._advisories = AdvisoryMachine()
+        self._identity = hashlib.sha256(encode(self.identity())).hexdigest()
         self._seq = 0
         self._now_ns = 0
         self._judged_ns: int | None = None
@@ -163,11 +171,21 @@ class Session:
                 for t in transitions
             ],
         }
+        changed = {(t.code, t.subject) for t in transitions}
+        if changed:
+            body["reasons"] = [record.write_reason(a) for a in decision.advisories if (a.code, a.subject) in changed]
         if checked is not None:
             self.calibration_check = checked
             body["calibration_check"] = [[c.check, c.source, c.verdict, c.expected, c.found] for c in checked]
-        urgent = any(a.priority is Priority.HIGH for a in decision.advisories) and bool(transitions)
-        ticket = self._recorder.append(DECISION, body, case=self.case, urgent=urgent)
+        turning = isinstance(event, OperatorAction) and event.action in _TURNING
+        ticket = self._recorder.append(
+            DECISION,
+            body,
+            case=self.case,
+            identity=self._identity,
+            hazards=sorted({risk_of(*one).hazard for one in changed}),
+            urgent=turning or (bool(changed) and any(a.priority is Priority.HIGH for a in decision.advisories)),
+        )
         self._stage("record")
         return replace(decision, ticket=ticket)
 
@@ -184,7 +202,7 @@ class Session:
             "identity": self.identity(),
             "resumed": self._resumed,
         }
-        self._recorder.append(CASE_START, body, case=self.case, urgent=True)
+        self._recorder.append(CASE_START, body, case=self.case, identity=self._identity, urgent=True)
 
     def _obey(self, event: OperatorAction) -> None:
         match event.action:
