@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 from surgical_ml.guidance.advisory import GateState, Validity
+from surgical_ml.guidance.gate_table import (
+    DEGRADED_NS,
+    PATIENT_NS,
+    RETURN_NS,
+    STALE_NS,
+    TABLE,
+    UNRECORDED_NS,
+    Finding,
+)
 
-STALE_NS = 200_000_000
-PATIENT_NS = 300_000_000
-"""How long the picture may be odd (out of the body, unlike training) before it is withheld: one odd frame is no reason."""
-
-RETURN_NS = 1_000_000_000
-"""Good input must last this long before something is shown again."""
-
-UNRECORDED_NS = 2_000_000_000
-DEGRADED_NS = 500_000_000
-
-_PATIENT = frozenset({"out-of-body", "unlike-training"})
+_PATIENT = {"out-of-body": Finding.OUTSIDE, "unlike-training": Finding.UNLIKE}
 
 _VALIDITY = {
     GateState.ACTIVE: Validity.OK,
@@ -56,7 +55,9 @@ class GateView:
 
 
 class Gate:
-    """Withholds by default: READY before a case, then WITHHELD `starting` until good input has lasted a second.
+    """Says what each event amounts to; where that leads is `TABLE`.
+
+    Withholds by default: READY before a case, then WITHHELD `starting` until good input has lasted a second.
 
     A case that is `resumed` after the assistant failed says `restarted` instead of `starting`.
 
@@ -69,7 +70,9 @@ class Gate:
         self._started_ns: int | None = None
         self._stale_ns = max(STALE_NS, 3 * nominal_period_ns)
         self._drop_ns = round(2.5 * nominal_period_ns)
-        self._view = GateView(GateState.READY, Validity.WITHHELD, "no-case", (), 0)
+        # A session is opened only once everything is loaded and has run: `Assets.load` refuses anything else.
+        state = TABLE[TABLE[GateState.INIT, Finding.LOADED].after, Finding.PASSED].after
+        self._view = GateView(state, Validity.WITHHELD, "no-case", (), 0)
         self._frame_ns: int | None = None
         self._odd_since_ns: int | None = None
         self._good_since_ns: int | None = None
@@ -91,60 +94,64 @@ class Gate:
             self._frame_ns = stamp_ns
         if given.started and self._started_ns is None:
             self._started_ns = stamp_ns
-        reason = self._reason(stamp_ns, given)
-        if reason:
+        finding, reason = self._obstacle(stamp_ns, given)
+        if finding is not None:
             self._good_since_ns = None
-            state = GateState.READY if reason == "no-case" else GateState.WITHHELD
-            if reason == "engine-fault":
-                state = GateState.FAULT
-            return self._enter(stamp_ns, state, reason, ())
-        shown = self._view.validity in (Validity.OK, Validity.DEGRADED)
-        if not shown:
-            if given.frame and not given.refusal and self._good_since_ns is None:
-                self._good_since_ns = stamp_ns
-            if (
-                self._good_since_ns is None
-                or stamp_ns - self._good_since_ns < RETURN_NS
-                or not given.frame
-                or given.refusal
-            ):
-                return self._enter(stamp_ns, GateState.WITHHELD, self._still(), ())
+            return self._enter(stamp_ns, finding, reason, ())
+        if not self._shown and not self._lasted(stamp_ns, given):
+            return self._enter(stamp_ns, Finding.BRIEFLY, self._still(), ())
         for name in (*given.degraded, *(("dropped-frames",) if dropped else ())):
             self._poor[name] = stamp_ns
         poor = tuple(name for name, last in self._poor.items() if stamp_ns - last < DEGRADED_NS)
         if not poor:
-            return self._enter(stamp_ns, GateState.ACTIVE, "", ())
+            return self._enter(stamp_ns, Finding.GOOD, "", ())
         only_drops = poor == ("dropped-frames",)
-        return self._enter(stamp_ns, GateState.DEGRADED_DROPS if only_drops else GateState.DEGRADED_VIEW, "", poor)
+        return self._enter(stamp_ns, Finding.POOR_DROPS if only_drops else Finding.POOR_VIEW, "", poor)
+
+    @property
+    def _shown(self) -> bool:
+        return self._view.validity in (Validity.OK, Validity.DEGRADED)
+
+    def _lasted(self, stamp_ns: int, given: GateInput) -> bool:
+        """Whether good input has lasted; only a good frame can say so."""
+        good = given.frame and not given.refusal
+        if good and self._good_since_ns is None:
+            self._good_since_ns = stamp_ns
+        return good and self._good_since_ns is not None and stamp_ns - self._good_since_ns >= RETURN_NS
 
     def _still(self) -> str:
         """Why nothing is shown while good input has not lasted: what it was, unless a case begins or a pause ends."""
         before = self._view.reason
         return self._first if before == "no-case" else "starting" if before == "paused" else before
 
-    def _reason(self, stamp_ns: int, given: GateInput) -> str:
-        """Why nothing may be shown now; empty if nothing speaks against it."""
+    def _obstacle(self, stamp_ns: int, given: GateInput) -> tuple[Finding | None, str]:
+        """What keeps anything from being shown now, and its code; None and an empty text if nothing does."""
         if not given.started:
-            return "no-case"
+            return Finding.NO_CASE, "no-case"
         if given.paused:
-            return "paused"
+            return Finding.PAUSED, "paused"
         if stamp_ns < self._unrecorded_until_ns:
-            return "unrecorded"
+            return Finding.UNRECORDED, "unrecorded"
         if given.frame:
-            if not given.refusal:
-                self._odd_since_ns = None
-                return ""
-            if given.refusal not in _PATIENT:
-                return given.refusal
-            if self._odd_since_ns is None:
-                self._odd_since_ns = stamp_ns
-            waited = stamp_ns - self._odd_since_ns >= PATIENT_NS
-            withheld = self._view.validity not in (Validity.OK, Validity.DEGRADED)
-            return given.refusal if waited or withheld else ""
+            return self._refused(stamp_ns, given.refusal)
         newest_ns = self._frame_ns if self._frame_ns is not None else self._started_ns
-        return "stale" if newest_ns is not None and stamp_ns - newest_ns > self._stale_ns else ""
+        stale = newest_ns is not None and stamp_ns - newest_ns > self._stale_ns
+        return (Finding.STALE, "stale") if stale else (None, "")
 
-    def _enter(self, stamp_ns: int, state: GateState, reason: str, degraded: tuple[str, ...]) -> GateView:
+    def _refused(self, stamp_ns: int, refusal: str) -> tuple[Finding | None, str]:
+        """The same of a frame."""
+        if not refusal:
+            self._odd_since_ns = None
+            return None, ""
+        if refusal not in _PATIENT:
+            return Finding.ENGINE_FAULT if refusal == "engine-fault" else Finding.REFUSED, refusal
+        if self._odd_since_ns is None:
+            self._odd_since_ns = stamp_ns
+        waited = stamp_ns - self._odd_since_ns >= PATIENT_NS
+        return (_PATIENT[refusal], refusal) if waited or not self._shown else (None, "")
+
+    def _enter(self, stamp_ns: int, finding: Finding, reason: str, degraded: tuple[str, ...]) -> GateView:
+        state = TABLE[self._view.state, finding].after
         same = state is self._view.state and reason == self._view.reason
         since_ns = self._view.since_ns if same else stamp_ns
         self._view = GateView(state, _VALIDITY.get(state, Validity.WITHHELD), reason, degraded, since_ns)

@@ -22,7 +22,7 @@ from surgical_ml.engine import Model
 from surgical_ml.errors import InputError
 from surgical_ml.events import Action, OperatorAction, RecordFailure, RobotState, Tick
 from surgical_ml.guidance import Activation, GateState, Kind, Presence, Priority, Validity
-from surgical_ml.guidance.gate import UNRECORDED_NS
+from surgical_ml.guidance.gate_table import UNRECORDED_NS
 from surgical_ml.guidance.machine import PAUSE_NS
 from surgical_ml.perception import Observation, SeenInstrument
 from surgical_ml.session import CASE_START, DECISION, GUIDANCE_VALID_NS, Session
@@ -86,9 +86,7 @@ class Watching:
         self.tickets: list[Ticket] = []
         self.urgent: list[bool] = []
 
-    def append(
-        self, type: str, body: Mapping[str, Any], *, case: str = "", actor: str = "surgical_ml", urgent: bool = False
-    ) -> Ticket:
+    def append(self, type: str, body: Mapping[str, Any], *, urgent: bool = False, **_: object) -> Ticket:
         canonical.encode(dict(body), type)
         self.tickets.append(Ticket(len(self.tickets)))
         self.urgent.append(urgent)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_ml.guidance import Gate, GateInput, GateState, GateView, Validity, conditions_from
-from surgical_ml.guidance.gate import DEGRADED_NS, PATIENT_NS, RETURN_NS, STALE_NS, UNRECORDED_NS
+from surgical_ml.guidance.gate_table import DEGRADED_NS, PATIENT_NS, RETURN_NS, STALE_NS, UNRECORDED_NS
 from surgical_ml.perception import Refusal
 
 MS = 1_000_000
