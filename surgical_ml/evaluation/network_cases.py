@@ -29,6 +29,7 @@ PRESENT_SHARE = 96 / (320 * 192)
 """Of the picture, from which a tool counts as present: the 6 cells that training asks for."""
 
 UNCOMMITTED = -1
+NO_LIMIT = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class NetworkCase:
             widths of the picture, NaN where none was. tips_extra: tips found where none is.
         phase: (n,) true id; likeliest: (n,) of the network, `UNCOMMITTED` where the frame was refused; committed: (n,) of the
             workflow, `UNCOMMITTED` before its first.
-        refused: (n,) bool, not admitted as evidence.
+        refused: (n,) bool, not admitted as evidence where the module judges; what is unlike training counts as refused and is
+            scored all the same.
     """
 
     seed: int
@@ -112,10 +114,12 @@ def run_cases(
 
 @cache
 def _perceiver(folder: Path, engine: str) -> tuple[Model, Perceiver]:
+    """The networks answer to every picture from inside the body: what they are worth is asked, not whether they may say it."""
     model = load_model(folder)
+    thresholds = model.manifest.thresholds.model_copy(update={"novelty": NO_LIMIT})
     frame = open_engine(engine, model.file("frame"), threads=1)
     phase = open_engine("onnxruntime", model.file("phase"), threads=1)
-    return model, Perceiver(model.manifest, frame, phase)
+    return model, Perceiver(model.manifest.model_copy(update={"thresholds": thresholds}), frame, phase)
 
 
 def _run_case(folder: Path, seed: int, spec: CaseSpec, engine: str) -> NetworkCase:
@@ -143,7 +147,11 @@ def _run_case(folder: Path, seed: int, spec: CaseSpec, engine: str) -> NetworkCa
         estimate, _ = workflow.step(stamp_ns, seen, None)
         committed = UNCOMMITTED if estimate.committed is None else manifest.phases.index(estimate.committed)
         phases = {"phase": plan.segment_at(t_s).phase, "committed": committed}
-        rows.append(_masks(picture, seen, len(manifest.segmentation)) | _frame(picture, seen) | phases)
+        rows.append(
+            _masks(picture, seen, len(manifest.segmentation))
+            | _frame(picture, seen, manifest.thresholds.novelty)
+            | phases
+        )
         if picture.in_body:
             errors, more = _tips(picture, seen, spec.size[0])
             tips += [(k, error) for error in errors]
@@ -176,13 +184,13 @@ def _masks(picture: Picture, seen: Observation, classes: int) -> dict[str, Any]:
     }
 
 
-def _frame(picture: Picture, seen: Observation) -> dict[str, Any]:
+def _frame(picture: Picture, seen: Observation, novelty: float) -> dict[str, Any]:
     quality = np.array(picture.quality)
     return {
         "conditions": np.concatenate([[quality.max() < CLEAN_BELOW], quality >= SPOILT_FROM]),
         "in_body": picture.in_body,
         "in_body_score": seen.in_body_ppm / 1e6,
-        "refused": not seen.admitted,
+        "refused": not seen.admitted or seen.novelty_ppm > 1e6 * novelty,
         "likeliest": int(np.argmax(seen.phase_ppm)) if seen.phase_ppm else UNCOMMITTED,
     }
 

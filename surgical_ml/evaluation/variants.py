@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -128,24 +128,37 @@ def read_card(folder: Path) -> tuple[str, list[str]]:
     try:
         recorded = json.loads(results.read_text("utf-8"))
         model, scores = str(recorded["model"]), {str(name): float(value) for name, value in recorded["scores"].items()}
+        tables = {str(name): str(table) for name, table in recorded.get("tables", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(results, "a model's digest and its scores", f"{type(error).__name__}: {error}") from error
     own = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
     if model != own:
         raise InputError(results, f"results of the model {own}", f"of {model}")
-    told = {row["name"].strip(): row["value"] for row in _ROW.finditer(text)}
+    rest = text
+    wrong_tables = [
+        f"{name}: a table that is not in the card as it was recorded" for name in tables if tables[name] not in text
+    ]
+    for table in tables.values():
+        rest = rest.replace(table, "")
+    told = {row["name"].strip(): row["value"] for row in _ROW.finditer(rest)}
     wrong = [
         f"{name}: expected {_shown(scores[name])}, found {value}" if name in scores else f"{name}: never recorded"
         for name, value in told.items()
         if name not in scores or value != _shown(scores[name])
     ]
-    return text, wrong + [f"{name}: not in the card" for name in scores if name not in told]
+    return text, wrong + wrong_tables + [f"{name}: not in the card" for name in scores if name not in told]
 
 
-def write_results(folder: Path, scores: dict[str, float]) -> None:
-    """Record what was measured of the model in a folder, whose manifest is there."""
+def write_results(folder: Path, scores: dict[str, float], tables: Mapping[str, str] | None = None) -> None:
+    """Record what was measured of the model in a folder, whose manifest is there.
+
+    Args:
+        folder: of the model.
+        scores: what the card's rows of two columns say.
+        tables: whole tables of the card by name, Markdown.
+    """
     digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    content = {"schema": 1, "model": digest, "scores": scores}
+    content = {"schema": 1, "model": digest, "scores": scores, "tables": dict(tables or {})}
     (folder / RESULTS).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 

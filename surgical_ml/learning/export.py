@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,27 +48,46 @@ def whitening(statistics: Tensor) -> tuple[Tensor, Tensor]:
     return mean, unit[:, None] * (vectors * scale).float()
 
 
-def calibrate(
-    net: FrameNet, train: Tensor, disturbed: Tensor, clean: Tensor, temperatures: Mapping[str, float] | None = None
-) -> Deployed:
-    """Describe clean and disturbed training pictures, and fix how far from both counts as novel.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of picture that a network knows.
 
-    Where too few are disturbed to be described, all are described as one kind.
+    Attributes:
+        described: (n, `statistics_of`) of the training pictures that describe it.
+        known: (m, `statistics_of`) of the pictures that its limit is fitted on.
+        beyond: the share of them that lies beyond it.
+    """
+
+    described: Tensor
+    known: Tensor
+    beyond: float
+
+
+def kinds_of(train: Tensor, disturbed: Tensor, clean: Tensor) -> list[Kind]:
+    """Clean and disturbed pictures, each a kind of its own; one kind for all where too few are disturbed to be described.
+
+    Args:
+        train: (n, `statistics_of`) of training pictures. disturbed: (n,) bool.
+        clean: (m, `statistics_of`) of clean held-out pictures, of which `FALSE_ALARMS` lie beyond the limit.
+    """
+    if int(disturbed.sum()) < FEWEST:
+        return [Kind(train, clean, FALSE_ALARMS)]
+    spoilt = train[disturbed]
+    return [Kind(train[~disturbed], clean, FALSE_ALARMS), Kind(spoilt, spoilt, UNUSUAL_DISTURBED)]
+
+
+def calibrate(net: FrameNet, kinds: Sequence[Kind], temperatures: Mapping[str, float] | None = None) -> Deployed:
+    """Describe each kind of picture, and fix how far from all of them counts as novel.
 
     Args:
         net: trained.
-        train: (n, `statistics_of`) of training pictures. disturbed: (n,) bool.
-        clean: (m, `statistics_of`) of clean held-out pictures, of which `FALSE_ALARMS` lie beyond the first limit.
+        kinds: at least one.
         temperatures: head -> temperature, as `Deployed` takes them.
     """
-    if int(disturbed.sum()) < FEWEST:
-        kinds = [(train, clean, FALSE_ALARMS)]
-    else:
-        kinds = [(train[~disturbed], clean, FALSE_ALARMS), (train[disturbed], train[disturbed], UNUSUAL_DISTURBED)]
-    fits = [whitening(described) for described, _, _ in kinds]
+    fits = [whitening(kind.described) for kind in kinds]
     limits = []
-    for (mean, whiten), (_, known, share) in zip(fits, kinds, strict=True):
-        limits.append(torch.quantile(((known - mean) @ whiten).square().mean(1), 1 - share))
+    for (mean, whiten), kind in zip(fits, kinds, strict=True):
+        limits.append(torch.quantile(((kind.known - mean) @ whiten).square().mean(1), 1 - kind.beyond))
     means, whitens = (torch.stack(list(parts)) for parts in zip(*fits, strict=True))
     return Deployed(net, means, whitens, torch.stack(limits), temperatures).eval()
 

@@ -23,7 +23,7 @@ from surgical_ml.learning.confidence import (
     rounded,
 )
 from surgical_ml.learning.encoders import DEFAULT_ENCODER
-from surgical_ml.learning.export import DISTURBED, calibrate, export_frame, export_phase, write_model
+from surgical_ml.learning.export import DISTURBED, calibrate, export_frame, export_phase, kinds_of, write_model
 from surgical_ml.learning.frame_net import FrameNet
 from surgical_ml.learning.frames import StoredFrames
 from surgical_ml.learning.loop import Schedule, join, leave
@@ -155,7 +155,8 @@ def _finish_frame(net: FrameNet, stored: dict[str, StoredFrames], out: Path) -> 
         for name, frames in (("train", train), ("validation", validation), ("test", test))
     }
     disturbed = torch.from_numpy(train.quality.max(1) >= DISTURBED)
-    model = calibrate(net, statistics["train"], disturbed, statistics["validation"], temperatures)
+    kinds = kinds_of(statistics["train"], disturbed, statistics["validation"])
+    model = calibrate(net, kinds, temperatures)
     scores = score_frame(net, test)
     scores["novelty_false_alarms"], scores["novelty_false_alarms_95_upper"] = false_alarms(model, statistics["test"])
     scores["parity_frame_max_difference"] = export_frame(model, out / "frame.onnx")

@@ -8,7 +8,7 @@ pytest.importorskip("albumentations", reason="needs albumentations (pip install 
 
 from surgical_ml.learning import confidence  # noqa: E402
 from surgical_ml.learning.confidence import certainty_bands, false_alarms  # noqa: E402
-from surgical_ml.learning.export import calibrate  # noqa: E402
+from surgical_ml.learning.export import calibrate, kinds_of  # noqa: E402
 from surgical_ml.learning.frame_net import Deployed, FrameNet  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -42,7 +42,7 @@ def test_a_band_begins_where_samples_at_least_this_sure_are_right_often_enough()
 def test_novelty_turns_away_the_share_that_is_stated_and_its_interval_says_how_few_frames_that_was():
     torch.manual_seed(0)
     train, clean = torch.randn(3000, 12), torch.randn(4000, 12)
-    model = calibrate(torch.nn.Identity(), train, torch.zeros(3000, dtype=torch.bool), clean)
+    model = calibrate(torch.nn.Identity(), kinds_of(train, torch.zeros(3000, dtype=torch.bool), clean))
     share, upper = false_alarms(model, torch.randn(5000, 12))
     assert 0.0 < share < 0.008
     assert share < upper < 0.012
