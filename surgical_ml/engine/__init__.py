@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from surgical_ml.engine.manifest import InputSpec, Manifest, Model, Thresholds, check_digest, load_model
+from surgical_ml.engine.onnx_file import metadata_of
 from surgical_ml.engine.protocol import Engine, EngineFault, Tensor, TensorSpec, warm_up
 from surgical_ml.errors import InputError
 
@@ -57,6 +58,7 @@ __all__ = [
     "Thresholds",
     "check_digest",
     "load_model",
+    "metadata_of",
     "open_engine",
     "warm_up",
 ]

@@ -1,4 +1,4 @@
-"""What an ONNX file says of its own precision, read without the onnx package: it is a protocol buffer."""
+"""What an ONNX file says of itself: precision and metadata, read without the onnx package: it is a protocol buffer."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -8,7 +8,8 @@ from surgical_ml.errors import InputError
 Precision = Literal["fp32", "fp16", "int8"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_GRAPH = 7
+_GRAPH, _METADATA = 7, 14
+_KEY, _VALUE = 1, 2
 _NODE, _INITIALISER = 1, 5
 _OPERATOR, _DATA_TYPE = 4, 2
 _FLOAT16 = 10
@@ -39,6 +40,28 @@ def precision_of(model: bytes, where: object = "network") -> Precision:
         raise InputError(where, "an ONNX file", "a protocol buffer that is cut off, or none") from error
     if not nodes:
         raise InputError(where, "an ONNX file", "no operator in it")
+    return found
+
+
+def metadata_of(model: bytes, where: object = "network") -> dict[str, str]:
+    """What whoever exported a network wrote beside it, by name.
+
+    Args:
+        model: an ONNX file's content.
+        where: names it in errors.
+
+    Raises:
+        InputError: it is none, or is cut off.
+    """
+    found = {}
+    try:
+        for entry in _inside(memoryview(model), _METADATA):
+            told = {
+                field: bytes(value).decode("utf-8") for field, value in _fields(entry) if not isinstance(value, int)
+            }
+            found[told.get(_KEY, "")] = told.get(_VALUE, "")
+    except (IndexError, ValueError) as error:
+        raise InputError(where, "an ONNX file", "a protocol buffer that is cut off, or none") from error
     return found
 
 

@@ -1,7 +1,11 @@
 """What the workflow room says about each moment."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from surgical_ml.errors import InputError
 
 
 class Certainty(StrEnum):
@@ -18,6 +22,20 @@ class CertaintyBands:
 
     high_ppm: int = 900_000
     medium_ppm: int = 600_000
+
+    @classmethod
+    def told_by(cls, metadata: Mapping[str, str], where: object) -> "CertaintyBands":
+        """Those that a phase network's metadata state under `certainty_bands`; the usual ones where it states none.
+
+        Raises:
+            InputError: what is stated is not a probability for each of the two.
+        """
+        told = metadata.get("certainty_bands", "{}")
+        try:
+            bands = json.loads(told)
+            return cls(round(1e6 * bands["high"]), round(1e6 * bands["medium"])) if bands else cls()
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{where}: certainty_bands", "probabilities for high and medium", told) from error
 
     def of(self, probability: float) -> Certainty:
         """The band of a probability from 0 to 1."""

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from surgical_ml.workflow.commitment import Commitment
-from surgical_ml.workflow.course import course_of
 from surgical_ml.workflow.estimate import CertaintyBands, Forecast, WorkflowEstimate
-from surgical_ml.workflow.evidence import PPM, log_likelihood, worth
+from surgical_ml.workflow.evidence import PPM, log_scores, stated, weight, worth
 from surgical_ml.workflow.protocol import END, Protocol
+from surgical_ml.workflow.semi_markov import semi_markov_of
 
 NS_PER_MS = 1_000_000
 LEAST = 1e-30
@@ -42,23 +42,24 @@ class PhaseFilter:
 
     def __init__(self, protocol: Protocol, time_scale: float, bands: CertaintyBands | None = None) -> None:
         self._names = protocol.phase_names
-        self._course = course_of(protocol)
+        self._process = semi_markov_of(protocol)
         self._time_scale = time_scale
         self._targets = (*self._names, END)
         self._bands = bands or CertaintyBands()
-        self._states = self._course.start
-        self._belief = self._course.by_phase(self._states)
+        self._states = self._process.start
+        self._belief = self._process.by_phase(self._states)
         self._commitment = Commitment(len(self._names), protocol.commit_s)
         self._begun_ns: int | None = None
         self._last_ns: int | None = None
         self._rest_ns = 0
         self._seen_ns: int | None = None
+        self._newest: npt.NDArray[np.float64] | None = None
         self._evidence: tuple[int, ...] = ()
         self._progress_ppm = 0
 
     @property
     def belief(self) -> npt.NDArray[np.float64]:
-        """Probability of each phase; sums to 1."""
+        """The filter's share of each phase, by which it weighs; sums to 1. Surer than what is stated."""
         return self._belief
 
     @property
@@ -84,7 +85,8 @@ class PhaseFilter:
         # From frame to frame, whatever other events stand between them. A gap in the evidence is no evidence: one frame
         # never stands for more than the correlation time.
         worth_ns = worth(since(self._seen_ns, stamp_ns))
-        logs = log_likelihood(scores_ppm, worth_ns)
+        self._newest = log_scores(scores_ppm)
+        logs = weight(worth_ns) * self._newest
         self._seen_ns, self._progress_ppm = stamp_ns, progress_ppm
         self._evidence = tuple(round(1000 * float(value)) for value in logs)
         weighed = self._states.reshape(len(logs), -1) * np.exp(logs)[:, None]
@@ -101,29 +103,30 @@ class PhaseFilter:
         passed, self._rest_ns = divmod(self._rest_ns + passing_ns, NS_PER_MS)
         self._last_ns = stamp_ns if self._last_ns is None else max(self._last_ns, stamp_ns)
         if passed:
-            self._settle(self._course.pass_time(self._states, passed))
+            self._settle(self._process.pass_time(self._states, passed))
 
     def _settle(self, states: npt.NDArray[np.float64]) -> None:
         states = np.maximum(states, LEAST)
         self._states = states / states.sum()
-        self._belief = self._course.by_phase(self._states)
+        self._belief = self._process.by_phase(self._states)
 
     def estimate(self, stamp_ns: int) -> WorkflowEstimate:
         """Where the operation stands, in exact numbers."""
         committed, candidate = self._commitment.committed, self._commitment.candidate
-        share = 0.0 if committed is None else float(self._belief[committed])
+        probability = stated(self._belief, self._newest, since(self._seen_ns, stamp_ns))
+        share = 0.0 if committed is None else float(probability[committed])
         following, following_ppm, leaves_ns = None, 0, 0
         if committed is not None:
-            k = int(self._course.onward[committed].argmax())
+            k = int(self._process.onward[committed].argmax())
             following = None if self._targets[k] == END else self._targets[k]
-            following_ppm = round(PPM * float(self._course.onward[committed, k])) if following else 0
-            leaves_ns = self._ns(self._course.leaving(self._states, committed).median_s)
+            following_ppm = round(PPM * float(self._process.onward[committed, k])) if following else 0
+            leaves_ns = self._ns(self._process.leaving(self._states, committed).median_s)
         return WorkflowEstimate(
             stamp_ns=stamp_ns,
             committed=self._name(committed),
             committed_since_ns=self._commitment.since_ns,
             candidate=self._name(candidate),
-            belief_ppm=tuple(round(PPM * float(value)) for value in self._belief),
+            belief_ppm=tuple(round(PPM * float(value)) for value in probability),
             certainty=self._bands.of(share),
             next_phase=following,
             next_ppm=following_ppm,
@@ -136,8 +139,8 @@ class PhaseFilter:
         )
 
     def _forecast(self, stamp_ns: int, leaves_ns: int) -> Forecast:
-        rest = self._course.remaining(self._states)
-        clock_ns = self._ns(self._course.usual.median_s) - since(self._begun_ns, stamp_ns)
+        rest = self._process.remaining(self._states)
+        clock_ns = self._ns(self._process.usual.median_s) - since(self._begun_ns, stamp_ns)
         return Forecast(
             leaves_ns, self._ns(rest.median_s), self._ns(rest.low_s), self._ns(rest.high_s), max(0, clock_ns)
         )

@@ -4,7 +4,7 @@ from surgical_ml.errors import InputError
 from surgical_ml.geometry import Scene
 from surgical_ml.perception import Observation
 from surgical_ml.workflow.duration import DurationDetector
-from surgical_ml.workflow.estimate import Deviation, WorkflowEstimate
+from surgical_ml.workflow.estimate import CertaintyBands, Deviation, WorkflowEstimate
 from surgical_ml.workflow.instrument_lost import InstrumentLostDetector
 from surgical_ml.workflow.moment import BLIND_NS, SHORTEST_NS, Course, Detector, Moment
 from surgical_ml.workflow.novelty import NoveltyDetector
@@ -30,16 +30,23 @@ class Workflow:
         protocol: of the procedure.
         phases, tools: the model's, which must be the protocol's.
         time_scale: how many times faster than real the case runs.
+        bands: from which probability on a phase is certain; those of the model, where it states some.
 
     Raises:
         InputError: the model speaks of other phases or tools.
     """
 
     def __init__(
-        self, protocol: Protocol, *, phases: tuple[str, ...], tools: tuple[str, ...], time_scale: float = 1.0
+        self,
+        protocol: Protocol,
+        *,
+        phases: tuple[str, ...],
+        tools: tuple[str, ...],
+        time_scale: float = 1.0,
+        bands: CertaintyBands | None = None,
     ) -> None:
         check_vocabulary(protocol, phases, tools)
-        self._filter = PhaseFilter(protocol, time_scale)
+        self._filter = PhaseFilter(protocol, time_scale, bands)
         self._course = Course()
         self._seen_ns: int | None = None
         self._detectors: tuple[Detector, ...] = (

@@ -44,7 +44,7 @@ class Span:
     high_s: float
 
 
-class Course:
+class SemiMarkov:
     """The process of one protocol, in its own time: a case that runs faster lets more of it pass.
 
     Args:
@@ -120,8 +120,8 @@ class Course:
         return Span(float(median), float(low), float(high))
 
 
-def course_of(protocol: Protocol) -> Course:
-    """The course that a protocol describes; made once for as many cases as follow it."""
+def semi_markov_of(protocol: Protocol) -> SemiMarkov:
+    """The process that a protocol describes; made once for as many cases as follow it."""
     names = protocol.phase_names
     targets = (*names, END)
     onward = np.full((len(names), len(targets)), UNUSUAL / (len(names) - 1))
@@ -147,8 +147,8 @@ def _made(
     durations: tuple[tuple[float, float], ...],
     onward: tuple[tuple[float, ...], ...],
     starts: tuple[float, ...],
-) -> Course:
-    return Course(durations, onward, starts)
+) -> SemiMarkov:
+    return SemiMarkov(durations, onward, starts)
 
 
 def _powers(rates: Float, count: int) -> list[Float]:
