@@ -1,7 +1,10 @@
 """Operations without pixels: what a network might say of each frame, streamed far faster than frames are drawn."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,39 +15,70 @@ from surgical_ml.simulation.plan import PHASES, TOOLS, CasePlan
 Float = npt.NDArray[np.float32]
 
 
-def _usual_confusion() -> Float:
-    """A phase is mostly taken for itself, and else for its neighbours."""
-    n = len(PHASES)
-    near = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    table = np.where(near == 0, 0.88, np.where(near == 1, 0.04, 0.01))
-    return np.asarray(table / table.sum(axis=1, keepdims=True), np.float32)
+FITTED = Path(__file__).parent / "noise.json"
+"""The shipped noise model, as `surgical-ml learn noise` wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
     """How a network's answers differ from the truth.
 
-    The default values are placeholders until they are fitted to a network's answers on cases it was not trained on.
-
     Attributes:
         confusion: (7, 7) rows of the true phase, columns of the one that is answered; rows sum to 1.
-        hold_s: how long an error lasts on average, seconds: answers of neighbouring frames agree.
+        hold_s: from one answer to the next that is drawn anew, on average, seconds: answers of neighbouring frames agree,
+            and the autocorrelation of an error at a lag of t seconds is exp(-t / hold_s).
         sharpness: scale of the scores before they are made to sum to 1; the more, the surer.
         tool_miss, tool_false: share of the time that a tool in view is missed, and that one is seen which is not there.
+        lag_s: a new phase is answered so many seconds after it began.
+        tool_hold_s: as `hold_s`, of errors about a tool.
+        tool_score, tool_spread: mean and standard deviation of how well a tool that is in view is recognised.
+        false_score, false_spread: of how well one is recognised that is not there.
+        source: what it was fitted to.
     """
 
-    confusion: tuple[tuple[float, ...], ...] = tuple(tuple(row) for row in _usual_confusion().astype(float).tolist())
-    hold_s: float = 1.5
-    sharpness: float = 4.0
-    tool_miss: float = 0.05
-    tool_false: float = 0.01
+    confusion: tuple[tuple[float, ...], ...]
+    hold_s: float
+    sharpness: float
+    tool_miss: float
+    tool_false: float
+    lag_s: float = 0.0
+    tool_hold_s: float = 1.5
+    tool_score: float = 0.88
+    tool_spread: float = 0.08
+    false_score: float = 0.88
+    false_spread: float = 0.08
+    source: str = ""
 
     def __post_init__(self) -> None:
         table = np.asarray(self.confusion, np.float64)
         if table.shape != (len(PHASES),) * 2 or (table < 0).any() or not np.allclose(table.sum(axis=1), 1.0, atol=1e-3):
             raise InputError("confusion", f"{len(PHASES)} rows of as many shares that sum to 1", f"shape {table.shape}")
-        if self.hold_s <= 0 or not 0 <= self.tool_miss < 1 or not 0 <= self.tool_false < 1:
-            raise InputError("noise", "hold_s above 0, tool_miss and tool_false in [0, 1)", repr(self))
+        if min(self.hold_s, self.tool_hold_s) <= 0 or not 0 <= self.tool_miss < 1 or not 0 <= self.tool_false < 1:
+            raise InputError("noise", "hold_s and tool_hold_s above 0, tool_miss and tool_false in [0, 1)", repr(self))
+        if min(self.lag_s, self.tool_spread, self.false_spread) < 0:
+            raise InputError("noise", "lag_s and spreads from 0", repr(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, path: Path = FITTED) -> "NoiseModel":
+        """A noise model from its file; the shipped one by default.
+
+        Raises:
+            InputError: there is none, or it is not valid.
+        """
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            return cls.of(values)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(path, "a noise model", f"{type(error).__name__}: {error}") from error
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "NoiseModel":
+        """As it was written."""
+        return cls(**{**values, "confusion": tuple(tuple(map(float, row)) for row in values["confusion"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +106,7 @@ def stream_observations(
     Args:
         plan: the script.
         fps: frames/s.
-        noise: how answers differ from the truth; None for the usual.
+        noise: how answers differ from the truth; None for the shipped one.
         seed: of the errors; another one makes other errors in the same case.
 
     Raises:
@@ -80,7 +114,7 @@ def stream_observations(
     """
     if fps < 1 or chunk < 1:
         raise InputError("fps and chunk", "whole numbers from 1", f"{fps} and {chunk}")
-    model = noise or NoiseModel()
+    model = noise or NoiseModel.read()
     frames = int(plan.duration_s * fps)
     ends = np.array([segment.end_s for segment in plan.segments])
     phases = np.array([segment.phase for segment in plan.segments])
@@ -88,7 +122,10 @@ def stream_observations(
     errors = _Errors(plan, model, [seed, plan.seed, 24])
     for first in range(0, frames, chunk):
         t_s = np.arange(first, min(first + chunk, frames)) / fps
-        phase = phases[np.minimum(np.searchsorted(ends, t_s, side="right"), len(phases) - 1)]
+        phase, late = (
+            phases[np.minimum(np.searchsorted(ends, at_s, side="right"), len(phases) - 1)]
+            for at_s in (t_s, t_s - model.lag_s)
+        )
         tools = np.zeros((len(t_s), len(TOOLS)), np.bool_)
         for k, uses in enumerate(spans):
             for start, end in uses:
@@ -97,7 +134,7 @@ def stream_observations(
             np.round(t_s * 1e9).astype(np.int64),
             phase,
             tools,
-            errors.phase_scores(t_s, phase),
+            errors.phase_scores(t_s, late),
             errors.tool_scores(t_s, tools),
         )
 
@@ -109,11 +146,12 @@ class _Errors:
         rng = np.random.default_rng(seed)
         self._model = model
         count = 2 + len(TOOLS)
-        holds = int(plan.duration_s / model.hold_s * 2) + 64
-        self._until = np.cumsum(rng.exponential(model.hold_s, (count, holds)), axis=1)
+        holds = int(plan.duration_s / min(model.hold_s, model.tool_hold_s) * 2) + 64
+        hold_s = np.array([model.hold_s, model.hold_s, *[model.tool_hold_s] * len(TOOLS)])[:, None]
+        self._until = np.cumsum(rng.exponential(hold_s, (count, holds)), axis=1)
         self._draws = rng.random((count, holds))
         self._tilt = rng.normal(0.0, 0.35, (holds, len(PHASES))).astype(np.float32)
-        self._wobble = rng.normal(0.0, 0.08, (holds, len(TOOLS))).astype(np.float32)
+        self._wobble = rng.normal(0.0, 1.0, (holds, len(TOOLS))).astype(np.float32)
         self._table = np.cumsum(np.asarray(model.confusion, np.float64), axis=1)
 
     def _at(self, row: int, t_s: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -133,7 +171,11 @@ class _Errors:
         for k in range(tools.shape[1]):
             hold = self._at(2 + k, t_s)
             drawn, seen = self._draws[2 + k, hold], tools[:, k]
-            wrong = np.where(seen, drawn < self._model.tool_miss, drawn < self._model.tool_false)
-            level = np.where(seen ^ wrong, np.float32(0.88), np.float32(0.1))
-            out[:, k] = np.clip(level + self._wobble[hold, k], 0.0, 1.0)
+            missed, false = seen & (drawn < self._model.tool_miss), ~seen & (drawn < self._model.tool_false)
+            wobble = self._wobble[hold, k]
+            score = np.where(
+                missed | ~(seen | false), 0.1 + 0.05 * wobble, self._model.tool_score + self._model.tool_spread * wobble
+            )
+            score = np.where(false, self._model.false_score + self._model.false_spread * wobble, score)
+            out[:, k] = np.clip(score, 0.0, 1.0)
         return out

@@ -38,7 +38,7 @@ LONGEST_S = 86_400.0
 _SIGMA = 0.25
 """Spread of the logarithm of a phase's duration."""
 
-_NEVER: dict[int, tuple[str, ...]] = {
+NEVER: dict[int, tuple[str, ...]] = {
     0: ("clipper", "scissors", "specimen_bag", "irrigator"),
     1: ("clipper", "specimen_bag"),
     2: ("irrigator", "specimen_bag"),
@@ -213,7 +213,7 @@ def plan_case(
     for phase in order:
         segments.append(Segment(phase, t, t + float(lengths[phase])))
         t += float(lengths[phase])
-    tools = [use for segment in segments for use in _phase_tools(segment, rng)]
+    tools = [use for segment in segments for use in phase_tools(segment, rng)]
     injected: list[Injected] = []
     if kind == "order":
         first = next(s for k, s in enumerate(segments) if k and s.phase not in _ordinary_next(segments[k - 1].phase))
@@ -254,7 +254,7 @@ def _phase_of(segments: list[Segment], t_s: float) -> int:
     return next((s.phase for s in segments if t_s < s.end_s), segments[-1].phase)
 
 
-def _phase_tools(segment: Segment, rng: np.random.Generator) -> list[ToolUse]:
+def phase_tools(segment: Segment, rng: np.random.Generator) -> list[ToolUse]:
     """The usual tools of a phase, with the short gaps that exchanging them leaves."""
     start, end = segment.start_s, segment.end_s
     length = end - start
@@ -299,7 +299,7 @@ def _mismatch(
     """Put a tool that has no business there into the middle of a phase, in the place of the right hand's."""
     long_enough = [segment for segment in segments[:-1] if segment.end_s - segment.start_s >= 9.0]
     segment = long_enough[int(rng.integers(len(long_enough)))] if long_enough else segments[1]
-    tool = str(rng.choice(_NEVER[segment.phase]))
+    tool = str(rng.choice(NEVER[segment.phase]))
     length = min(10.0, max(6.0, 0.4 * (segment.end_s - segment.start_s)))
     onset = segment.start_s + 0.55 * (segment.end_s - segment.start_s - length) + 1.0
     end = min(onset + length, segment.end_s - 0.5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from surgical_ml.errors import InputError
 from surgical_ml.simulation import DEVIATIONS, DISTURBANCES, PHASES, TOOLS, CasePlan, plan_case, shuffle_tools
-from surgical_ml.simulation.plan import _NEVER
+from surgical_ml.simulation.plan import NEVER
 
 ORDERS = ((0, 1, 2, 3, 4, 5, 6), (0, 1, 2, 3, 5, 4, 6))
 """The two usual courses: the bag before or after the field is cleaned."""
@@ -65,7 +65,7 @@ def test_without_a_deviation_order_and_tools_are_usual(seed: int, duration_s: fl
     assert plan.deviations == ()
     assert tuple(segment.phase for segment in plan.segments) in ORDERS
     for use in plan.tools:
-        assert use.tool not in _NEVER[plan.segment_at((use.start_s + use.end_s) / 2).phase]
+        assert use.tool not in NEVER[plan.segment_at((use.start_s + use.end_s) / 2).phase]
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,11 +93,11 @@ def test_a_tool_that_does_not_belong_lies_in_its_phase_and_is_alone_in_its_hand(
     segment = plan.segment_at(deviation.onset_s)
     assert segment.start_s <= deviation.onset_s < deviation.end_s <= segment.end_s
     assert deviation.end_s - deviation.onset_s >= 4.0
-    assert deviation.subject in _NEVER[segment.phase]
+    assert deviation.subject in NEVER[segment.phase]
     middle = (deviation.onset_s + deviation.end_s) / 2
     assert [use.tool for use in plan.tools_at(middle) if use.slot == 1] == [deviation.subject]
     others = [use for use in plan.tools if (use.tool, use.start_s) != (deviation.subject, deviation.onset_s)]
-    assert all(use.tool not in _NEVER[plan.segment_at((use.start_s + use.end_s) / 2).phase] for use in others)
+    assert all(use.tool not in NEVER[plan.segment_at((use.start_s + use.end_s) / 2).phase] for use in others)
 
 
 @settings(max_examples=60, deadline=None)

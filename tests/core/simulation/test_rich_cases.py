@@ -1,6 +1,7 @@
 """A case of the rich look brings its parts, poses and camera along, and a faulty stream says what each of its frames shows."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -201,8 +202,8 @@ def test_errors_are_as_frequent_as_the_noise_says_and_hold_as_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"confusion": ((1.0,),)}, {"hold_s": 0.0}, {"tool_miss": 1.0}, {"tool_false": -0.1}]
+    "values", [{"confusion": ((1.0,),)}, {"hold_s": 0.0}, {"tool_miss": 1.0}, {"tool_false": -0.1}, {"lag_s": -1.0}]
 )
 def test_noise_that_means_nothing_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"confusion|noise"):
-        NoiseModel(**values)
+        replace(NoiseModel.read(), **values)
