@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from surgical_ml.cli.learn_noise import noise, thresholds
 from surgical_ml.cli.learn_protocol import adapt, protocol, show
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
 learn = typer.Typer(no_args_is_help=True, help="Learn from cases of one's own.")
-for command in (protocol, adapt, show):
+for command in (protocol, adapt, show, noise, thresholds):
     learn.command(command.__name__)(command)
 
 Data = Annotated[Path, typer.Argument(help="Folder of the data set, with dataset.json in it.")]
