@@ -80,6 +80,10 @@ class Decision:
                 "since_ns": phase.committed_since_ns,
                 "next": phase.next_phase,
                 "progress": phase.progress_ppm,
+                "forecast": _plain(phase.forecast),
+                "evidence": list(phase.evidence_mnat),
+                "odds": phase.odds_mnat,
+                "needed": phase.needed_mnat,
             },
             "instruments": [
                 {
