@@ -321,14 +321,32 @@ class TimeCalibration(Stated):
     validity: Validity = Validity()
 
 
+class OperatingPoint(Stated):
+    """From which confidence on phases are believed, for a wanted accuracy.
+
+    Attributes:
+        accuracy: share that was to be right, of the samples that were fitted on.
+        least_confidence: of the likeliest phase; None where no confidence is enough.
+        coverage: share of held-out samples that are at least so sure.
+        held_out_accuracy: share of those that are right; None where there are none.
+    """
+
+    accuracy: float = Field(ge=0, le=1)
+    least_confidence: float | None = Field(ge=0, le=1)
+    coverage: float = Field(ge=0, le=1)
+    held_out_accuracy: float | None = Field(ge=0, le=1)
+
+
 class ConfidenceCalibration(Stated):
     """What turns a network's raw scores into probabilities that mean what they say.
 
     Attributes:
-        model_sha256: the network it belongs to; of another one it says nothing.
+        model_sha256: the model it belongs to; of another one it says nothing.
         temperature: logits are divided by it before the softmax.
-        samples: how many held-out samples it was fitted on.
+        interval: 95 % interval of the temperature.
+        samples: how many it was fitted on.
         ece_before, ece_after: expected calibration error, 15 equally wide bins, on other held-out samples.
+        operating_points: by rising accuracy; those of 0.90 and 0.98 are the bands of certainty `medium` and `high`.
     """
 
     schema_: Literal["surgical_ml/confidence@1"] = Field("surgical_ml/confidence@1", alias="schema")
@@ -338,8 +356,20 @@ class ConfidenceCalibration(Stated):
     samples: int = Field(gt=0)
     ece_before: float = Field(ge=0, le=1)
     ece_after: float = Field(ge=0, le=1)
+    operating_points: tuple[OperatingPoint, ...] = ()
     provenance: Provenance
     validity: Validity = Validity()
+
+    def band_ppm(self, accuracy: float) -> int:
+        """The least confidence of an operating point, parts per million; above a million where none is enough.
+
+        Raises:
+            InputError: there is no such point.
+        """
+        for point in self.operating_points:
+            if point.accuracy == accuracy:
+                return 1_000_001 if point.least_confidence is None else round(1e6 * point.least_confidence)
+        raise InputError("confidence calibration", f"an operating point of accuracy {accuracy}", "none")
 
 
 Calibration = (

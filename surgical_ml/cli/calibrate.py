@@ -5,17 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from surgical_ml.cli.calibrate_confidence import confidence
+from surgical_ml.cli.calibrate_live import live
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
 if TYPE_CHECKING:
-    from surgical_ml.calibration.model import Calibration, FitQuality, Provenance
+    from surgical_ml.calibration.lens import Lens
+    from surgical_ml.calibration.model import Calibration, FieldOfView, FitQuality, Provenance
     from surgical_ml.calibration.pattern import Pattern
     from surgical_ml.calibration.pictures import Collected
 
 calibrate = typer.Typer(
     no_args_is_help=True, help="Calibrate cameras, the robot's hand and the clocks; check a calibration."
 )
+
+calibrate.command("confidence")(confidence)
+# What follows --ros-args is for ROS, which reads it from the command line itself.
+calibrate.command("live", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(live)
 
 Specification = Annotated[
     str,
@@ -38,6 +45,9 @@ def camera(
     model: Model = "pinhole",
     name: CameraName = None,
     scope: ScopeName = None,
+    field: Annotated[
+        Path | None, typer.Option(help="A picture with the whole round field of view, to be watched for bumps.")
+    ] = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -61,7 +71,7 @@ def camera(
         covariance=fit.covariance,
         quality=fit.quality,
         provenance=_provenance(f"{pattern}, {model}", pictures),
-        validity=Validity(camera=name, scope=scope),
+        validity=Validity(camera=name, scope=scope, field=None if field is None else _field(field, fit.lens)),
     )
     digest = write(made, out)
     if report is not None:
@@ -316,6 +326,24 @@ def _look(pictures: str, pattern: "Pattern", quiet: bool) -> "Collected":
 
     with progress_bar(Path(pictures).name, "pictures", quiet=quiet) as update:
         return collect(pictures, pattern, update)
+
+
+def _field(picture: Path, lens: "Lens") -> "FieldOfView":
+    """Where a picture shows the field of view."""
+    import cv2
+    import numpy as np
+
+    from surgical_ml.calibration.field import look_at_field
+    from surgical_ml.calibration.model import FieldOfView
+
+    image = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR) if picture.is_file() else None
+    size = None if image is None else (image.shape[1], image.shape[0])
+    if image is None or size != lens.image_size:
+        wide, tall = lens.image_size or (0, 0)
+        found = "no picture" if size is None else f"one of {size[0]}x{size[1]}"
+        raise InputError(picture, f"a picture of {wide}x{tall}", found)
+    found_field, notch_deg = look_at_field(np.asarray(image, np.uint8))
+    return FieldOfView(x=found_field.x, y=found_field.y, radius=found_field.radius, notch_deg=notch_deg)
 
 
 def _provenance(method: str, *specs: str) -> "Provenance":
