@@ -212,6 +212,8 @@ class _Verification:
         self._compare_bundles(truth, size, private)
         self._compare_tiles(levels, size, private)
         self._compare_roots(levels, signed, seen, head)
+        if head is not None and not (self._folder / CHECKPOINT).exists() and (private.closed or not private.there):
+            self._faults.append(Fault(CHECKPOINT, None, None, f"expected the checkpoint of {size} entries, found none"))
         self._compare_keys()
         self._compare_blobs()
         self._compare_tokens(authorities)
@@ -274,6 +276,11 @@ class _Verification:
                 private.copy.leaves += record.leaf
             last = wal.scan(found[-1])
             private.closed, private.torn = last.closed, last.bad_at is not None
+            if last.bad_at is not None and read_bytes(found[-1].path)[last.bad_at :].startswith(wal.END):
+                # Whoever continues a closed log takes its end mark away first.
+                raise AuditError(
+                    f"{found[-1].path}: byte {last.bad_at + len(wal.END)}", "nothing behind the end", "bytes"
+                )
         except AuditError as error:
             private.whole = False
             self._tell(error, entry=len(private.copy))
@@ -402,7 +409,12 @@ class _Verification:
                 self._faults.append(Fault(CHECKPOINT, None, None, told))
 
     def _compare_keys(self) -> None:
-        """Every certificate that the entries tell of must still be there, as it was."""
+        """Every certificate that the entries tell of must still be there, as it was, and the key that it is of."""
+        for path in sorted((self._folder / KEYS).glob("*.cert")):
+            if not path.with_suffix(".vkey").exists():
+                self._faults.append(
+                    Fault(self._name(path.with_suffix(".vkey")), None, None, "expected a key, found none")
+                )
         for name, (entry, text) in self._certificates.items():
             path = self._folder / KEYS / f"{name}.cert"
             data = self._read_or_tell(path) if path.exists() else b""

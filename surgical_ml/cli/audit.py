@@ -1,6 +1,7 @@
 """`surgical-ml audit`: what was recorded, whether it is whole, and whether it comes out the same again."""
 
 import json
+import time
 from collections import deque
 from datetime import UTC, datetime
 from itertools import count
@@ -9,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from surgical_ml.cli.audit_keys import audit_key, audit_rotate, audit_shred
+from surgical_ml.cli.audit_log import Log, Pins, WitnessKey, WitnessUrl, courier_of, key_of, log_of, moment
+from surgical_ml.cli.audit_prove import audit_check_proof, audit_prove
+from surgical_ml.cli.audit_witness import audit_stamp, witness
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 from surgical_ml.errors import InputError
 
@@ -17,32 +22,53 @@ if TYPE_CHECKING:
 
 audit = typer.Typer(no_args_is_help=True, help="Check, read and replay the record of a case.")
 
-Log = Annotated[Path, typer.Argument(help="Folder of the log, or of the case that holds it as `audit`.")]
+audit.command("key")(audit_key)
+audit.command("rotate")(audit_rotate)
+audit.command("shred")(audit_shred)
+audit.command("prove")(audit_prove)
+audit.command("check-proof")(audit_check_proof)
+audit.command("stamp")(audit_stamp)
+audit.add_typer(witness, name="witness")
+
+FOLLOW_S = 0.5
 
 
 @audit.command("verify")
-def audit_verify(folder: Log, as_json: Json = False) -> None:
-    """Read a whole log; exit 1 if an entry is missing, changed or out of order.
+def audit_verify(
+    folder: Log,
+    pin: Pins = None,
+    at: WitnessUrl = None,
+    witness_key: WitnessKey = None,
+    authority: Annotated[Path | None, typer.Option(help="Root certificates of time-stamping authorities, PEM.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a whole log; exit 1 if anything was changed, and say where: file, entry, byte.
 
-    Example: surgical-ml audit verify case
+    Example: surgical-ml audit verify case --pin 0123...cdef
     """
     from surgical_ml.audit import verify
+    from surgical_ml.audit.timestamp import read_authorities
 
-    log = _log(folder)
-    report = verify(log)
+    log = log_of(folder)
+    keys = [] if witness_key is None else [key_of(witness_key)]
+    roots = [] if authority is None else read_authorities(authority)
+    report = verify(log, pins=pin or (), witnesses=keys, authorities=roots)
+    if at is not None and report.origin:
+        seen = courier_of(at, witness_key).seen(report.origin)
+        report = verify(log, pins=pin or (), witnesses=keys, authorities=roots, seen=[seen] if seen else [])
     if as_json:
-        say_json(
-            {
-                "ok": report.ok,
-                "entries": report.entries,
-                "head": report.head,
-                "torn_tail": report.torn_tail,
-                "problems": list(report.problems),
-            }
-        )
+        values = {
+            name: getattr(report, name) for name in ("ok", "entries", "head", "torn_tail", "signed", "root", "origin")
+        }
+        faults = [{"file": one.file, "entry": one.entry, "byte": one.byte, "told": one.told} for one in report.faults]
+        say_json(values | {"problems": report.problems, "faults": faults, "unprovable": report.unprovable})
     else:
         verdict = "whole" if report.ok else "DAMAGED"
-        say("\n".join([f"{log}: {verdict}, {report.entries} entries, head {report.head}", *report.problems]))
+        lines = [f"{log}: {verdict}, {report.entries} entries, head {report.head}"]
+        if report.signed:
+            lines.append(f"{report.signed} of them signed under {report.checkpoints} checkpoints of {report.origin}")
+        lines += [*report.problems, *(f"not proved: {one}" for one in report.unprovable)]
+        say("\n".join(lines))
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -50,7 +76,12 @@ def audit_verify(folder: Log, as_json: Json = False) -> None:
 def audit_show(
     folder: Log,
     type_: Annotated[str | None, typer.Option("--type", help="Only entries of this type.")] = None,
+    case: Annotated[str | None, typer.Option(help="Only entries of this case.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only entries of this actor.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only entries from this moment on, UTC.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only entries before this moment, UTC.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only the last N of them.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with entries as they are written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each entry whole, one JSON object a line.")] = False,
 ) -> None:
     """Print the entries of a log, oldest first.
@@ -58,20 +89,38 @@ def audit_show(
     Example: surgical-ml audit show case --type decision --last 3
     """
     from surgical_ml.audit import read
+    from surgical_ml.audit.reader import watch
 
-    log, kinds = _log(folder), set[str]()
+    log, kinds = log_of(folder), set[str]()
+    begin, end = moment(since, "--since"), moment(until, "--until")
     kept: deque[dict[str, Any]] = deque(maxlen=last)
-    for _, entry in read(log):
+
+    def tell() -> None:
+        while kept:
+            entry = kept.popleft()
+            say(json.dumps(entry, sort_keys=True) if as_json else _line(entry))
+
+    def pause() -> bool:
+        tell()
+        time.sleep(FOLLOW_S)
+        return True
+
+    for _, entry in watch(log, pause) if follow else read(log):
         kinds.add(str(entry["type"]))
-        if type_ is not None and entry["type"] != type_:
-            continue
-        kept.append(dict(entry))
-        if last is None:
-            say(json.dumps(kept.pop(), sort_keys=True) if as_json else _line(kept.pop()))
+        when = int(entry["t_utc"])
+        if (
+            (type_ is None or entry["type"] == type_)
+            and (case is None or entry["case"] == case)
+            and (actor is None or entry["actor"] == actor)
+            and (begin is None or when >= begin)
+            and (end is None or when < end)
+        ):
+            kept.append(dict(entry))
+            if last is None:
+                tell()
     if type_ is not None and type_ not in kinds:
         raise InputError(f"{log}: type", f"one of {sorted(kinds)}", type_)
-    for entry in kept:
-        say(json.dumps(entry, sort_keys=True) if as_json else _line(entry))
+    tell()
 
 
 @audit.command("replay")
@@ -87,7 +136,7 @@ def audit_replay(
     """
     from surgical_ml.evaluation.record_replay import replay_record
 
-    log = _log(folder)
+    log = log_of(folder)
     with progress_bar(log.parent.name or log.name, "decisions", quiet=as_json) as update:
         compared = count(1)
         found = replay_record(log, video, case=case, observe=lambda *_: update(next(compared), None))
@@ -109,11 +158,6 @@ def audit_replay(
             lines.append(f"{video} ends before frame {found.missing_frames[0]}, which was judged")
         say("\n".join(lines))
     raise typer.Exit(0 if found.same else 1)
-
-
-def _log(folder: Path) -> Path:
-    """The log itself, where the folder of its case was named."""
-    return folder / "audit" if (folder / "audit").is_dir() else folder
 
 
 def _line(entry: dict[str, Any]) -> str:
