@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from surgical_ml.workflow.evidence import CORRELATED_S
-
 SURE_NATS = 2.0
 """A frame that stands for itself speaks at most this much for a phase: one that is very sure may still be wrong."""
 
@@ -39,10 +37,12 @@ class Commitment:
     Args:
         phases: how many there are.
         needed_s: so many seconds of frames that are sure establish a phase.
+        correlated_s: for how long a frame may stand for itself, seconds.
     """
 
-    def __init__(self, phases: int, needed_s: float) -> None:
-        self.needed_nats = needed_s / CORRELATED_S * SURE_NATS
+    def __init__(self, phases: int, needed_s: float, correlated_s: float) -> None:
+        self._correlated_ns = 1e9 * correlated_s
+        self.needed_nats = needed_s / correlated_s * SURE_NATS
         self.committed: int | None = None
         self.since_ns: int | None = None
         self.supported_ns = 0
@@ -71,7 +71,7 @@ class Commitment:
         if self._seen_ns is not None and stamp_ns - self._seen_ns > FORGET_NS:
             self._gathered[:] = 0.0
         self._seen_ns = stamp_ns
-        most = worth_ns / (1e9 * CORRELATED_S) * SURE_NATS
+        most = worth_ns / self._correlated_ns * SURE_NATS
         gains = np.clip(logs - self._rival(logs), -most, most)
         self._gathered += gains
         self._gathered[self._gathered < 1e-9] = 0.0
@@ -104,7 +104,7 @@ class Commitment:
         frames = self._frames[phase]
         found = Established(phase, self._began_ns[phase], tuple(frames[:: max(1, len(frames) // 8)][:8]))
         self.committed, self.since_ns = phase, found.onset_ns
-        self.supported_ns = round(self._gathered[phase] / SURE_NATS * 1e9 * CORRELATED_S)
+        self.supported_ns = round(self._gathered[phase] / SURE_NATS * self._correlated_ns)
         self._gathered[:] = 0.0
         for one in self._frames:
             one.clear()

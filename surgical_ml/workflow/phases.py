@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from surgical_ml.workflow.commitment import Commitment
 from surgical_ml.workflow.estimate import CertaintyBands, Forecast, WorkflowEstimate
-from surgical_ml.workflow.evidence import PPM, log_scores, stated, weight, worth
+from surgical_ml.workflow.evidence import PPM, USUAL, Weighing
 from surgical_ml.workflow.protocol import END, Protocol
 from surgical_ml.workflow.semi_markov import semi_markov_of
 
@@ -37,10 +37,13 @@ class PhaseFilter:
     Args:
         protocol: of the procedure.
         time_scale: how many times faster than real the case runs.
-        bands: from which belief in the committed phase on it is certain, and fairly so.
+        bands: from which probability of the committed phase on it is certain, and fairly so.
+        weighing: of the scores.
     """
 
-    def __init__(self, protocol: Protocol, time_scale: float, bands: CertaintyBands | None = None) -> None:
+    def __init__(
+        self, protocol: Protocol, time_scale: float, bands: CertaintyBands | None = None, weighing: Weighing = USUAL
+    ) -> None:
         self._names = protocol.phase_names
         self._process = semi_markov_of(protocol)
         self._time_scale = time_scale
@@ -48,7 +51,8 @@ class PhaseFilter:
         self._bands = bands or CertaintyBands()
         self._states = self._process.start
         self._belief = self._process.by_phase(self._states)
-        self._commitment = Commitment(len(self._names), protocol.commit_s)
+        self._commitment = Commitment(len(self._names), protocol.commit_s, weighing.correlated_s)
+        self._weighing = weighing
         self._begun_ns: int | None = None
         self._last_ns: int | None = None
         self._rest_ns = 0
@@ -84,9 +88,9 @@ class PhaseFilter:
             return None
         # From frame to frame, whatever other events stand between them. A gap in the evidence is no evidence: one frame
         # never stands for more than the correlation time.
-        worth_ns = worth(since(self._seen_ns, stamp_ns))
-        self._newest = log_scores(scores_ppm)
-        logs = weight(worth_ns) * self._newest
+        worth_ns = self._weighing.worth_ns(since(self._seen_ns, stamp_ns))
+        self._newest = self._weighing.log_scores(scores_ppm)
+        logs = self._weighing.weight(worth_ns) * self._newest
         self._seen_ns, self._progress_ppm = stamp_ns, progress_ppm
         self._evidence = tuple(round(1000 * float(value)) for value in logs)
         weighed = self._states.reshape(len(logs), -1) * np.exp(logs)[:, None]
@@ -113,7 +117,7 @@ class PhaseFilter:
     def estimate(self, stamp_ns: int) -> WorkflowEstimate:
         """Where the operation stands, in exact numbers."""
         committed, candidate = self._commitment.committed, self._commitment.candidate
-        probability = stated(self._belief, self._newest, since(self._seen_ns, stamp_ns))
+        probability = self._weighing.told(self._belief, self._newest, since(self._seen_ns, stamp_ns))
         share = 0.0 if committed is None else float(probability[committed])
         following, following_ppm, leaves_ns = None, 0, 0
         if committed is not None:

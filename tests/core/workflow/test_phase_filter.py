@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from watched_case import PROTOCOL, WatchedCase, scores
 
 from surgical_ml.workflow.commitment import BELIEVED
-from surgical_ml.workflow.evidence import CORRELATED_S
+from surgical_ml.workflow.evidence import USUAL
 from surgical_ml.workflow.phases import PhaseFilter
 from surgical_ml.workflow.protocol import END
 
@@ -181,4 +181,4 @@ def test_evidence_counts_the_admitted_video_behind_a_phase():
 
 def test_no_belief_that_a_case_begins_with_commits_by_itself():
     assert float(new_filter().belief.max()) < BELIEVED
-    assert PROTOCOL.commit_s > CORRELATED_S
+    assert PROTOCOL.commit_s > USUAL.correlated_s
