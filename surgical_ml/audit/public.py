@@ -8,7 +8,7 @@ from pathlib import Path
 from surgical_ml.audit.disk import Disk
 from surgical_ml.audit.errors import AuditError
 from surgical_ml.audit.keys import FOLDER as KEYS
-from surgical_ml.audit.keys import Rotation, case_keys, follow_rotations
+from surgical_ml.audit.keys import Certificate, Rotation, case_keys, follow_rotations
 from surgical_ml.audit.note import Checkpoint, Note, VerifierKey, check
 from surgical_ml.audit.publisher import CHECKPOINT, CHECKPOINTS, stored_tile
 from surgical_ml.audit.tiles import ENTRIES, WIDTH, Tile, TiledTree, split_bundle
@@ -72,6 +72,9 @@ def read_signed(folder: Path, path: Path, devices: Collection[VerifierKey]) -> S
     """
     note = Note.parse(read_bytes(path), str(path))
     checkpoint = Checkpoint.parse(note.text, str(path))
+    certified = {key.name for key in _keys(folder)}
+    if certified and checkpoint.origin not in certified:
+        raise AuditError(path, f"a checkpoint of {', '.join(sorted(certified))}", checkpoint.origin)
     keys = case_keys(folder, checkpoint.origin, checkpoint.size, tuple(devices))
     return Signed(path, note, checkpoint, check(note, keys, str(path)))
 
@@ -144,6 +147,12 @@ def add_file(folder: Path, path: Path, data: bytes) -> None:
 
 
 _SUFFIX = {CHECKPOINTS: ".note", WITNESSED: ".note", TOKENS: ".tsr"}
+
+
+def _keys(folder: Path) -> list[VerifierKey]:
+    """The keys that a log's certificates are of."""
+    paths = sorted((folder / KEYS).glob("*.cert"))
+    return [Certificate.parse(Note.parse(read_bytes(path), str(path)).text, str(path)).key for path in paths]
 
 
 def _devices(folder: Path) -> tuple[dict[Path, VerifierKey], list[Path]]:

@@ -16,8 +16,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-Key = tuple[str, bytes]
-"""The name of a key, and its 32 bytes."""
+Key = tuple[str, bytes]  # its name, and its 32 bytes
 
 
 class Refused(Exception):

@@ -270,6 +270,8 @@ class _Verification:
             return private
         private.segments = len(list((self._folder / wal.FOLDER).glob("*.wal")))
         try:
+            if not private.segments:
+                raise AuditError(self._folder / wal.FOLDER / wal.name(0), "the first segment", "none")
             found = wal.segments(self._folder)
             for _, record, values in wal.follow(found, 0, GENESIS):
                 self._note(len(private.copy), values)
