@@ -23,6 +23,7 @@ from advisory_walk import walk
 from bumped_cameras import false_alarms, share_noticed
 from known_cameras import share_held
 from log_faults import flip_campaign, kill_campaign, open_log
+from mounted_cameras import mounting_errors, offset_errors_ms, turned_scope_rms_px
 from phase_walks import walk_together
 from simulated_studies import CASES, share_covered, share_passed
 
@@ -45,6 +46,7 @@ STEPS = 10_000
 ADVISORY_STEPS = 100_000
 STUDIES = 10_000
 CALIBRATIONS = 500
+MOUNTINGS = 100
 WATCHED_HOURS = 300
 BUMPS = 1000
 CLEAN_SEEDS = range(600, 610)
@@ -155,7 +157,9 @@ def bumps(work: Path) -> str:
         "moved by 2 mm alone": {"shift_mm": 2.0},
     }
     shares = {kind: share_noticed(2, BUMPS, **bump) for kind, bump in kinds.items()}
-    assert next(iter(shares.values())) >= 0.95
+    assert min(shares.values()) >= 0.95
+    narrow = "moved by 2 mm alone, where the width of shafts is not measured"
+    shares[narrow] = share_noticed(2, BUMPS, without=("shaft-width",), shift_mm=2.0)
     noticed = "; ".join(f"{kind}: {share:.1%}" for kind, share in shares.items())
     return (
         f"{alarms} false alarms in {WATCHED_HOURS} h of simulated residuals of a camera that nobody touched, each hour "
@@ -166,12 +170,34 @@ def bumps(work: Path) -> str:
 
 def calibrations(work: Path) -> str:
     """How often the intervals that a camera's calibration states hold the truth."""
-    main, every = share_held(CALIBRATIONS)
+    main, every, largest = share_held(CALIBRATIONS)
     assert 0.92 <= main <= 0.98
     assert 0.92 <= every <= 0.98
+    assert largest["holdout_px"] <= 0.5
+    assert largest["focal_percent"] <= 0.2
+    assert largest["principal_px"] <= 2
     return (
         f"{CALIBRATIONS} calibrations of a known 1080p camera from 15 to 25 views each, 0.2 px of noise. 95 % intervals that "
-        f"hold the truth: of focal lengths and principal point {main:.1%}, of all parameters {every:.1%}"
+        f"hold the truth: of focal lengths and principal point {main:.1%}, of all parameters {every:.1%}. The largest of all: "
+        f"{largest['holdout_px']:.2f} px held out, {largest['focal_percent']:.3f} % of a focal length, "
+        f"{largest['principal_px']:.2f} px of the principal point"
+    )
+
+
+def mountings(work: Path) -> str:
+    """How well the camera on the robot, the offset of the clocks and a scope's turns are found."""
+    errors, solvers = mounting_errors(MOUNTINGS)
+    offsets, scopes = offset_errors_ms(MOUNTINGS), turned_scope_rms_px(MOUNTINGS // 10)
+    assert errors[:, 0].max() <= 0.5
+    assert errors[:, 1].max() <= 0.1
+    assert offsets.max() <= 1
+    assert scopes.max() <= 1.5
+    apart = ", ".join(f"{solver} {distance:.2f} mm" for solver, distance in sorted(solvers.items()))
+    return (
+        f"{MOUNTINGS} hand-eye calibrations of 15 poses with noise of pictures and robot: at most {errors[:, 0].max():.2f} "
+        f"mm and {errors[:, 1].max():.3f} degrees off; solvers at most so far from the refined result: {apart}. "
+        f"{MOUNTINGS} offsets of two clocks from a minute of motion: at most {offsets.max():.2f} ms off. {len(scopes)} oblique "
+        f"scopes turned from 0 to 180 degrees: at most {scopes.max():.2f} px RMS off"
     )
 
 
@@ -229,6 +255,7 @@ def main() -> None:
         ("Engines", engines),
         ("Statistics", statistics),
         ("Calibrated cameras", calibrations),
+        ("Hand-eye, clocks and turned scopes", mountings),
         ("Whether a calibration still holds", bumps),
     ]
     sections = []

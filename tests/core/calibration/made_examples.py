@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from known_cameras import RIGHT, RIGHT_FROM_LEFT
+from turned_scopes import turned_views
 
 from surgical_ml.calibration import files
 from surgical_ml.calibration.camera import calibrate_camera
@@ -18,9 +19,12 @@ from surgical_ml.calibration.model import (
     Validity,
 )
 from surgical_ml.calibration.rigid import inverse, nudge, rigid
+from surgical_ml.calibration.scope import calibrate_scope
 from surgical_ml.calibration.stereo import calibrate_stereo
 from surgical_ml.calibration.synthetic import ENDOSCOPE, FlatPattern, board_poses, camera_views, stereo_views
 from surgical_ml.calibration.time_offset import RobotMotion, VideoMotion, calibrate_time
+from surgical_ml.evaluation.confidence import calibrate_confidence
+from surgical_ml.evaluation.metrics import ScoredCase
 
 FOLDER = Path(__file__).resolve().parents[3] / "calibration"
 VALIDITY = Validity(
@@ -88,11 +92,32 @@ def time() -> Calibration:
     return calibrate_time(video, robot, provenance("synthetic motion"), validity=VALIDITY)
 
 
+def scope() -> Calibration:
+    views = turned_views(np.random.default_rng(5), np.linspace(0, 180, 10), stands=3)
+    made = provenance("synthetic views through a turned scope")
+    return calibrate_scope(views, made, notch_zero_deg=90.0, validity=VALIDITY)
+
+
+def confidence() -> Calibration:
+    """Of probabilities that are stated twice as sharply as they are; the bands are of a model that does not exist."""
+    rng = np.random.default_rng(6)
+    cases = []
+    for k in range(8):
+        logits = rng.normal(0, 1.5, (400, 7))
+        honest, stated = (np.exp(scale * logits) for scale in (1.0, 2.0))
+        honest, stated = (one / one.sum(axis=1, keepdims=True) for one in (honest, stated))
+        truth = (honest.cumsum(axis=1) > rng.random((400, 1))).argmax(axis=1)
+        cases.append(ScoredCase(f"case {k}", truth, stated))
+    return calibrate_confidence(cases, "0" * 64, provenance("synthetic probabilities"), fps=1.0, validity=VALIDITY)
+
+
 EXAMPLES: dict[str, Callable[[], Calibration]] = {
     "example-camera.yaml": camera,
     "example-stereo.yaml": stereo,
     "example-hand-eye.yaml": hand_eye,
     "example-time.yaml": time,
+    "example-scope.yaml": scope,
+    "example-confidence.yaml": confidence,
 }
 
 if __name__ == "__main__":
