@@ -1,15 +1,19 @@
 """What is written of an event and its decision, and how an event is read back: integers, text and lists only."""
 
+import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from surgical_ml.calibration.validity import Residual
 from surgical_ml.decision import Decision
 from surgical_ml.events import Action, Event, OperatorAction, RecordFailure, RobotState, Tick
 from surgical_ml.guidance import Advisory
-from surgical_ml.perception import Observation
+from surgical_ml.perception import Grid, Observation, Refusal, SeenInstrument, SeenStructure
 from surgical_ml.video import Frame
 
 FRAME = "frame"
@@ -109,7 +113,10 @@ def _pairs(values: list[Any]) -> tuple[tuple[str, str], ...]:
 
 
 def write_observation(seen: Observation) -> dict[str, Any]:
-    """What the networks said of a frame, without the label map; from it everything after them can be computed again."""
+    """What the networks said of a frame: from it everything after them can be computed again.
+
+    Of the label map only the cells of critical structures are written, packed, since distances are measured to them.
+    """
     return {
         "input_sha256": seen.input_sha256,
         "size_px": list(seen.size_px),
@@ -137,7 +144,89 @@ def write_observation(seen: Observation) -> dict[str, Any]:
         "boundary_ppm": seen.boundary_ppm,
         "in_body_ppm": seen.in_body_ppm,
         "novelty_ppm": seen.novelty_ppm,
+        "grid": _write_grid(seen),
     }
+
+
+def read_observation(values: Mapping[str, Any], index: int, stamp_ns: int, structures: Sequence[str]) -> Observation:
+    """The observation that was written, its label map holding critical structures only.
+
+    Args:
+        values: as `write_observation` gave them.
+        index, stamp_ns: of its frame.
+        structures: names of the critical structures, in the model's order.
+
+    Raises:
+        ValueError: a value is missing or not what it must be.
+    """
+    try:
+        shape, *box = values["content"]
+        labels = {name: 1 + at for at, name in enumerate(structures)}
+        return Observation(
+            index=index,
+            stamp_ns=stamp_ns,
+            input_sha256=values["input_sha256"],
+            size_px=_whole(values["size_px"], 2),
+            content_shape=shape,
+            content_box_px=_whole(box, 4),
+            refusal=Refusal(values["refusal"]) if values["refusal"] else None,
+            degraded=tuple(values["degraded"]),
+            instruments=tuple(
+                SeenInstrument(
+                    type, score, None if tip is None else _whole(tip, 2), peak, area, _whole(box, 4), axis, border
+                )
+                for type, score, tip, peak, area, box, axis, border in values["instruments"]
+            ),
+            structures=tuple(
+                SeenStructure(type, labels[type], area, _whole(box, 4)) for type, area, box in values["structures"]
+            ),
+            presence_ppm=_whole(values["presence_ppm"]),
+            phase_ppm=_whole(values["phase_ppm"]),
+            next_ppm=_whole(values["next_ppm"]),
+            progress_ppm=values["progress_ppm"],
+            boundary_ppm=values["boundary_ppm"],
+            in_body_ppm=values["in_body_ppm"],
+            novelty_ppm=values["novelty_ppm"],
+            grid=_read_grid(values.get("grid"), labels),
+        )
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"observation of frame {index}: expected what was seen of a frame, found {error!r}") from error
+
+
+def _write_grid(seen: Observation) -> list[Any] | None:
+    """Where critical structures are: height, width, scale and offset (as C99 hexadecimals), their names, packed cells."""
+    grid = seen.grid
+    if grid is None or not seen.structures:
+        return None
+    labels = np.zeros(grid.labels.shape, np.uint8)
+    for at, structure in enumerate(seen.structures):
+        labels[grid.labels == structure.label] = 1 + at
+    x, y = grid.offset_px
+    packed = base64.b64encode(zlib.compress(labels.tobytes(), 1)).decode("ascii")
+    names = [structure.type for structure in seen.structures]
+    return [*labels.shape, float(grid.scale).hex(), float(x).hex(), float(y).hex(), names, packed]
+
+
+def _read_grid(values: Sequence[Any] | None, labels: Mapping[str, int]) -> Grid | None:
+    if values is None:
+        return None
+    height, width, scale, x, y, names, packed = values
+    try:
+        cells = zlib.decompress(base64.b64decode(packed, validate=True))
+    except zlib.error as error:
+        raise ValueError(f"observation: grid: {error}") from error
+    # A table of every byte: what was packed as its place in the list of names becomes its own label again.
+    table = np.zeros(256, np.uint8)
+    table[1 : 1 + len(names)] = [labels[name] for name in names]
+    found = table[np.frombuffer(cells, np.uint8).reshape(height, width)]
+    return Grid(found, float.fromhex(scale), (float.fromhex(x), float.fromhex(y)))
+
+
+def _whole(values: Sequence[Any], count: int | None = None) -> tuple[Any, ...]:
+    """A list of integers as a tuple, of that length where it has one."""
+    if any(type(value) is not int for value in values) or count not in (None, len(values)):
+        raise ValueError(f"observation: expected {count or 'some'} integers, found {values!r}"[:200])
+    return tuple(values)
 
 
 def decision_digest(decision: Decision) -> str:

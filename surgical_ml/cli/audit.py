@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -126,11 +127,17 @@ def audit_show(
 @audit.command("replay")
 def audit_replay(
     folder: Log,
-    video: Annotated[str, typer.Option(help="What the case was recorded from.")],
+    video: Annotated[
+        str | None, typer.Option(help="What the case was recorded from; what the networks saw is believed otherwise.")
+    ] = None,
     case: Annotated[str | None, typer.Option(help="Which case of the log; its first one otherwise.")] = None,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting to be other than recorded, NAME=VALUE; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a recorded case again and compare every decision; exit 1 names the first that differs.
+    """Run a recorded case again and compare every decision; exit 1 names the first that differs, and why.
 
     Example: surgical-ml audit replay case --video case.mp4
     """
@@ -139,25 +146,63 @@ def audit_replay(
     log = log_of(folder)
     with progress_bar(log.parent.name or log.name, "decisions", quiet=as_json) as update:
         compared = count(1)
-        found = replay_record(log, video, case=case, observe=lambda *_: update(next(compared), None))
+        found = replay_record(
+            log,
+            video,
+            case=case,
+            changes=dict(_setting(one) for one in changed or ()),
+            observe=lambda *_: update(next(compared), None),
+        )
     if as_json:
         say_json(
             {
                 "same": found.same,
                 "compared": found.compared,
                 "differing": len(found.differences),
+                "differences": [[one.seq, one.why] for one in found.differences],
                 "first_difference": _difference(found.differences[0]) if found.differences else None,
                 "missing_frames": list(found.missing_frames),
+                "from_record": list(found.from_record),
+                "changed": {one.name: [one.recorded, one.found] for one in found.changed},
             }
         )
     else:
         lines = [f"{log}: {found.compared} decisions compared, {'all the same' if found.same else 'NOT THE SAME'}"]
+        lines += [f"{one.name}: recorded {one.recorded}, now {one.found}" for one in found.changed]
         if found.differences:
-            lines.append(f"{len(found.differences)} differ; the first: {_told(found.differences[0])}")
+            lines.append(f"{len(found.differences)} differ: decisions {_ranges(one.seq for one in found.differences)}")
+            lines.append(f"the first: {_told(found.differences[0])}")
+            reasons = Counter(one.why for one in found.differences)
+            lines += [f"{times} of them: {why}" for why, times in reasons.most_common()]
+        if found.from_record:
+            told = f"{len(found.from_record)} frames were not kept and not looked at again, only what came after the networks"
+            lines.append(f"{told}: frames {_ranges(found.from_record)}")
         if found.missing_frames:
-            lines.append(f"{video} ends before frame {found.missing_frames[0]}, which was judged")
+            lines.append(f"{video} does not hold frames {_ranges(found.missing_frames)}, which were judged")
         say("\n".join(lines))
     raise typer.Exit(0 if found.same else 1)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and a value, JSON or plain text."""
+    name, is_there, value = text.partition("=")
+    if not name or not is_there:
+        raise InputError("--set", "NAME=VALUE", text)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Numbers that follow each other as their first and last one."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def _line(entry: dict[str, Any]) -> str:
@@ -169,7 +214,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _difference(one: "Difference") -> dict[str, Any]:
-    return {"seq": one.seq, "event": one.event, "recorded": one.recorded, "computed": one.computed}
+    return {"seq": one.seq, "event": one.event, "recorded": one.recorded, "computed": one.computed, "why": one.why}
 
 
 def _told(one: "Difference") -> str:
@@ -178,4 +223,4 @@ def _told(one: "Difference") -> str:
     names = [name for name in sorted(one.recorded) if one.recorded[name] != one.computed.get(name)]
     told = [name for name in names if name != "sha256"] or names
     pairs = "; ".join(f"{name}: recorded {one.recorded[name]!r}, now {one.computed.get(name)!r}" for name in told)
-    return f"decision {one.seq} ({event}): {pairs}"
+    return f"decision {one.seq} ({event}): {one.why}; {pairs}"

@@ -36,6 +36,9 @@ def complete_case(folder: Path, video: str, *, fps: float | None = None) -> Reco
         with CaseFolder(aside, info.fps, timings=False) as writer:
             found = replay_record(folder / "audit", video, fps=fps, observe=writer.put)
             writer.flush()
+        for one in found.changed:
+            # What a case was run with belongs to its report: under anything else it would tell of another case.
+            raise InputError(f"{folder}: {one.name}", f"the recorded {one.recorded}", one.found)
         audit = verify(folder / "audit")
         write_json(aside / "summary.json", summarise(info, found.session, writer, time.perf_counter() - began, audit))
         for made in aside.iterdir():

@@ -1,5 +1,8 @@
 """What is written of an event can be read back, and what cannot be read is told."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +10,8 @@ from hypothesis import strategies as st
 from surgical_ml.audit import canonical
 from surgical_ml.calibration.validity import CHECKS, Residual
 from surgical_ml.events import Action, OperatorAction, RecordFailure, RobotState, Tick
-from surgical_ml.perception import Observation, Refusal, SeenInstrument, SeenStructure
-from surgical_ml.record import event_name, read_event, write_event, write_observation
+from surgical_ml.perception import Grid, Observation, Refusal, SeenInstrument, SeenStructure
+from surgical_ml.record import event_name, read_event, read_observation, write_event, write_observation
 from surgical_ml.video import Frame
 
 STAMPS = st.integers(-(2**63), 2**63 - 1)
@@ -94,8 +97,8 @@ def test_what_is_wrong_in_an_event_is_named(values, told):
         read_event(values)
 
 
-def test_an_observation_is_written_whole_but_for_its_label_map():
-    seen = Observation(
+def an_observation(**other):
+    values = dict(
         index=3,
         stamp_ns=4,
         input_sha256="ab",
@@ -114,10 +117,50 @@ def test_an_observation_is_written_whole_but_for_its_label_map():
         in_body_ppm=9,
         novelty_ppm=10,
     )
-    written = write_observation(seen)
+    return Observation(**values | other)
+
+
+def test_an_observation_is_written_whole():
+    written = write_observation(an_observation())
     assert canonical.decode(canonical.encode(written)) == written
     assert written["instruments"] == [["hook", 900_000, [5, 6], 700_000, 80, [1, 1, 9, 9], 400, True]]
     assert written["structures"] == [["gallbladder", 100, [2, 2, 5, 5]]]
     assert (written["refusal"], written["content"]) == ("out-of-body", ["circle", 1, 2, 3, 4])
-    left_out = {"index", "stamp_ns", "grid", "content_shape", "content_box_px"}
+    left_out = {"index", "stamp_ns", "content_shape", "content_box_px"}
     assert set(written) == set(Observation.__slots__) - left_out | {"content"}
+
+
+STRUCTURES = ("cystic duct", "gallbladder")
+
+
+def test_what_was_seen_is_read_back_and_the_cells_of_structures_with_it():
+    labels = np.zeros((6, 10), np.uint8)
+    labels[2:4, 3:7], labels[0, 0] = 8, 3
+    seen = an_observation(grid=Grid(labels, 16.5, (-3.25, 1 / 3)))
+    written = canonical.decode(canonical.encode(write_observation(seen)))
+    again = read_observation(written, seen.index, seen.stamp_ns, STRUCTURES)
+    (structure,) = again.structures
+    assert replace(again, structures=seen.structures) == seen
+    assert again.grid is not None
+    assert (again.grid.labels == structure.label).tolist() == (labels == 8).tolist()
+    assert (again.grid.scale, again.grid.offset_px) == (seen.grid.scale, seen.grid.offset_px)
+    assert write_observation(again) == written
+    assert len(canonical.encode(written)) < 2000
+
+
+def test_a_frame_without_structures_has_no_cells():
+    written = write_observation(an_observation(structures=(), grid=Grid(np.ones((2, 2), np.uint8), 1.0, (0.0, 0.0))))
+    assert written["grid"] is None
+    assert read_observation(written, 3, 4, STRUCTURES).grid is None
+
+
+@given(st.data())
+def test_any_other_value_of_what_was_seen_is_read_or_refused(data):
+    written = write_observation(an_observation(grid=Grid(np.full((4, 4), 8, np.uint8), 2.0, (0.0, 0.0))))
+    written[data.draw(st.sampled_from(sorted(written)))] = data.draw(
+        JSON | st.just(1 << 40) | st.just([4, 4, "", "", "", [], "eJw"])
+    )
+    try:
+        read_observation(written, 3, 4, STRUCTURES)
+    except ValueError:
+        return

@@ -98,9 +98,25 @@ def test_a_case_comes_out_the_same_from_its_video(case: Path, pictures: Path, cl
         "same": True,
         "compared": 14,
         "differing": 0,
+        "differences": [],
         "first_difference": None,
         "missing_frames": [],
+        "from_record": [],
+        "changed": {},
     }
+
+
+def test_a_case_comes_out_the_same_without_its_video_from_what_was_seen(case: Path, cli) -> None:
+    done = cli("audit", "replay", case)
+    assert done.status == 0
+    assert "14 decisions compared, all the same" in done.out
+    assert "12 frames were not kept" in done.out
+    assert "frames 0-11" in done.out
+
+
+def test_a_changed_setting_is_named_and_a_setting_without_a_value_is_bad_input(case: Path, cli) -> None:
+    assert "config: recorded" in cli("audit", "replay", case, "--set", "time_scale=50").out
+    assert "NAME=VALUE" in cli("audit", "replay", case, "--set", "time_scale").line
 
 
 def other_pictures(folder: Path, pictures: Path, changed: int, count: int = 12) -> Path:
@@ -126,12 +142,12 @@ def test_another_video_fails_and_the_first_decision_that_differs_is_named(
     assert first["recorded"] != first["computed"]
 
 
-def test_a_shorter_video_fails_and_the_first_missing_frame_is_named(
+def test_a_shorter_video_fails_and_the_missing_frames_are_named(
     case: Path, pictures: Path, tmp_path: Path, cli
 ) -> None:
     done = cli("audit", "replay", case, "--video", other_pictures(tmp_path / "video", pictures, -1, count=5))
     assert done.status == 1
-    assert "ends before frame 5" in done.out
+    assert "does not hold frames 5-11, which were judged" in done.out
 
 
 def test_a_case_that_the_log_does_not_hold_is_bad_input(case: Path, pictures: Path, cli) -> None:
