@@ -105,7 +105,7 @@ def prove_entry(folder: Path, seq: int, pins: Collection[str] = ()) -> tuple[byt
     if not 0 <= seq < size:
         raise AuditError(f"{folder}: entry {seq}", f"one of the {size} under the checkpoint", "none")
     proof = Proof(seq, inclusion_proof(seq, size, tree_of(folder, size).node), head.note)
-    entry = next(published_entries(folder, seq + 1, seq))
+    entry = next(published_entries(folder, size, seq))
     proof.check(entry, head.keys, f"{folder}: entry {seq}")
     return entry, proof
 

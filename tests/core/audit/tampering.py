@@ -17,7 +17,8 @@ from surgical_ml.audit import wal
 from surgical_ml.audit.entry import leaf_hash
 from surgical_ml.audit.keys import Keyring
 from surgical_ml.audit.merkle import root_of
-from surgical_ml.audit.tiles import Edge, bundle, split_bundle
+from surgical_ml.audit.public import newest
+from surgical_ml.audit.tiles import Edge, bundle, bundles_of, split_bundle, tiles_of
 from surgical_ml.audit.verify import Report, verify
 
 SMALL = 600
@@ -154,8 +155,14 @@ def pinned(keyring: Keyring) -> Verifier:
 
 
 def _harmless(log: Path, fault: Fault) -> bool:
-    """A checkpoint that was kept before may go: the tree is held against those that are there."""
-    return fault.kind == "deleted" and fault.path.parent == log / "checkpoints"
+    """A deletion that takes nothing away: a kept checkpoint, or a part of a tile that a larger part has replaced.
+
+    The tree is held against those checkpoints that are there, the newest of which contains what the others did.
+    """
+    size = newest(log).checkpoint.size if fault.kind == "deleted" else 0
+    needed = {log / tile.path for tile in (*tiles_of(size), *bundles_of(size))}
+    spare = fault.path.parent == log / "checkpoints" or log / "tile" in fault.path.parents
+    return fault.kind == "deleted" and spare and fault.path not in needed
 
 
 def _entries_moved(log: Path, draw: random.Random, times: int) -> Iterator[Fault]:

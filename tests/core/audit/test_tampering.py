@@ -59,8 +59,9 @@ def test_a_verifier_that_is_blind_fails_the_harness(attacked, tmp_path):
 def test_a_verifier_that_looks_at_the_checkpoint_only_fails_the_harness(attacked, tmp_path):
     log, _ = attacked
 
+    bare = shutil.copytree(log, tmp_path / "bare")
+
     def careless(folder: Path):
-        bare = shutil.copytree(log, tmp_path / "bare", dirs_exist_ok=True)
         (bare / "checkpoint").unlink(missing_ok=True)
         if (folder / "checkpoint").exists():
             shutil.copy(folder / "checkpoint", bare / "checkpoint")
