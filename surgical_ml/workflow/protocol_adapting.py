@@ -86,12 +86,12 @@ def adapt_protocol(
 
 def _phase(phase: Phase, seen: PhaseCount, protocol: Protocol, weight: float) -> dict[str, Any]:
     """One phase of the file; as it was where the site never visits it."""
-    held = weight if phase.evidence is None else min(weight, phase.evidence.cases)
+    held = weight if phase.evidence is None else min(weight, max(1, phase.evidence.cases))
     values = {"name": phase.name, "critical": phase.critical}
     lengths_s = tuple(chain.from_iterable(seen.lengths_s))
     length = None
     if phase.duration is not None:
-        length = update(phase.duration.median_s, phase.duration.spread, max(held, 1.0), lengths_s)
+        length = update(phase.duration.median_s, phase.duration.spread, held, lengths_s)
     elif seen.cases >= LEAST_CASES:
         length = fit(seen.lengths_s)
     if length is not None:

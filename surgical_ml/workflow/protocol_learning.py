@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from surgical_ml.errors import InputError
 from surgical_ml.workflow.protocol import END, Phase, Protocol, first_problem
 from surgical_ml.workflow.protocol_course import CaseCourse
-from surgical_ml.workflow.protocol_duration import with_unit
-from surgical_ml.workflow.protocol_statistics import LogNormal, fit, mean_interval, rounded_shares, wilson
+from surgical_ml.workflow.protocol_duration import LONGEST_S, with_unit
+from surgical_ml.workflow.protocol_statistics import WIDEST, LogNormal, fit, mean_interval, rounded_shares, wilson
 
 LEAST_CASES = 5
 """Fewer cases say nothing of a phase."""
@@ -268,10 +268,10 @@ def duration(length: LogNormal) -> dict[str, Any]:
 
 
 def duration_intervals(length: LogNormal) -> dict[str, Any]:
-    """The intervals of a duration as the file has them."""
+    """The intervals of a duration as the file has them, which no operation exceeds."""
     return {
-        "median": [with_unit(round(value, 1)) for value in length.median_interval_s],
-        "spread": [round(value, 3) for value in length.spread_interval],
+        "median": [with_unit(round(min(value, LONGEST_S), 1)) for value in length.median_interval_s],
+        "spread": [round(min(value, WIDEST), 3) for value in length.spread_interval],
     }
 
 
