@@ -42,6 +42,9 @@ class CaseConfig(BaseModel):
         {}, description="arm -> its hand-eye calibration file, to compare its shaft with the robot's joints"
     )
     shaft_diameter_mm: float = Field(8.4, gt=0, le=30, description="of the instruments of those arms")
+    confidence: str | None = Field(
+        None, description="confidence calibration of the model; its bands of certainty replace the model's own"
+    )
     signals_off: bool = Field(
         False, description="people may switch the signals of advisories off without end; otherwise only pause them"
     )

@@ -11,7 +11,14 @@ from surgical_ml import record
 from surgical_ml.audit import Recorder
 from surgical_ml.audit.canonical import encode
 from surgical_ml.calibration.files import digest, read_any
-from surgical_ml.calibration.model import Calibration, HandEyeCalibration, WithLens, require_camera, require_head
+from surgical_ml.calibration.model import (
+    Calibration,
+    ConfidenceCalibration,
+    HandEyeCalibration,
+    WithLens,
+    require_camera,
+    require_head,
+)
 from surgical_ml.calibration.validity import Doubt, Residual, StartFinding, ValidityWatch
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
@@ -34,7 +41,15 @@ from surgical_ml.guidance import (
 from surgical_ml.guidance.risk import risk_of
 from surgical_ml.perception import Observation, Perceiver, Stage
 from surgical_ml.video import Frame
-from surgical_ml.workflow import Deviation, Protocol, Workflow, WorkflowEstimate, check_vocabulary, load_protocol
+from surgical_ml.workflow import (
+    CertaintyBands,
+    Deviation,
+    Protocol,
+    Workflow,
+    WorkflowEstimate,
+    check_vocabulary,
+    load_protocol,
+)
 
 CASE_START, DECISION = "case-start", "decision"
 
@@ -71,9 +86,10 @@ class Session:
         perceiver: holds the model's two engines, warm.
         recorder: takes the record of each decision; `Decision.ticket` says when it is durable.
         case: a pseudonym of the case, for the record.
-        calibration: digest of the camera's calibration; empty without one.
+        calibration: digest of the camera's calibration; empty without one. confidence: the same of the model's.
         camera: the calibration itself, where it is one of a camera; the first frame must be of its size, the camera that
             the configuration names of its name.
+        bands: from which probability on a phase is certain, where the model or its calibration states it.
         resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
 
@@ -95,7 +111,9 @@ class Session:
         *,
         case: str,
         calibration: str = "",
+        confidence: str = "",
         camera: WithLens | None = None,
+        bands: CertaintyBands | None = None,
         resumed: bool = False,
         stage: Stage = _no_stage,
     ) -> None:
@@ -105,9 +123,15 @@ class Session:
         self._recorder = recorder
         self._stage = stage
         self._tracker = Tracker()
-        self._workflow = Workflow(protocol, phases=manifest.phases, tools=manifest.tools, time_scale=config.time_scale)
+        self._workflow = Workflow(
+            protocol,
+            phases=manifest.phases,
+            tools=manifest.tools,
+            time_scale=config.time_scale,
+            bands=bands,
+        )
         self._gate = Gate(nominal_period_ns=round(1e9 / config.nominal_fps), resumed=resumed)
-        self._calibration, self._resumed = calibration, resumed
+        self._calibration, self._confidence, self._resumed = calibration, confidence, resumed
         self._unproved = camera
         self._validity = ValidityWatch()
         self.calibration_check: tuple[StartFinding, ...] | None = None
@@ -127,6 +151,7 @@ class Session:
             "protocol": self.protocol.digest,
             "config": self.config.digest,
             "calibration": self._calibration,
+            "confidence": self._confidence,
             "software": surgical_ml.__version__,
         }
 
@@ -284,6 +309,8 @@ class Assets:
     calibration: Calibration | None
     calibration_sha256: str
     hand_eyes: Mapping[str, HandEyeCalibration] = field(default_factory=dict)
+    bands: CertaintyBands | None = None
+    confidence_sha256: str = ""
 
     @classmethod
     def load(cls, config: CaseConfig) -> "Assets":
@@ -301,6 +328,7 @@ class Assets:
             require_head(str(config.calibration), calibration, config.camera)
         hand_eyes = {arm: _hand_eye(path) for arm, path in config.hand_eye.items()}
         model = load_model(config.model, key=config.model_key)
+        confidence = _confidence(config.confidence, model)
         protocol = load_protocol(config.procedure)
         check_vocabulary(protocol, model.manifest.phases, model.manifest.tools)
         engines = [
@@ -317,7 +345,12 @@ class Assets:
         for engine in engines:
             warm_up(engine)
         name = "" if calibration is None else digest(calibration)
-        return cls(config, model, protocol, Perceiver(model.manifest, *engines), calibration, name, hand_eyes)
+        bands = None
+        if confidence is not None:
+            bands = CertaintyBands(high_ppm=confidence.band_ppm(0.98), medium_ppm=confidence.band_ppm(0.90))
+        sure = "" if confidence is None else digest(confidence)
+        perceiver = Perceiver(model.manifest, *engines)
+        return cls(config, model, protocol, perceiver, calibration, name, hand_eyes, bands, sure)
 
     def open(self, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage) -> Session:
         """Open a case; the one before it must be over, for they share the engines."""
@@ -329,10 +362,24 @@ class Assets:
             recorder,
             case=case,
             calibration=self.calibration_sha256,
+            confidence=self.confidence_sha256,
             camera=self.calibration if isinstance(self.calibration, WithLens) else None,
+            bands=self.bands,
             resumed=resumed,
             stage=stage,
         )
+
+
+def _confidence(path: str | None, model: Model) -> ConfidenceCalibration | None:
+    if path is None:
+        return None
+    read = read_any(Path(path))
+    if not isinstance(read, ConfidenceCalibration) or read.provenance.example:
+        found = "an example of the format" if read.provenance.example else read.schema_
+        raise InputError(path, "a confidence calibration of the model in use", found)
+    if read.model_sha256 != model.sha256:
+        raise InputError(path, f"a confidence calibration of the model {model.sha256}", f"one of {read.model_sha256}")
+    return read
 
 
 def _hand_eye(path: str) -> HandEyeCalibration:

@@ -23,6 +23,7 @@ _CASE = {
     "threads": "Threads of one network run.",
     "calibration": "Camera calibration file; empty gives distances in pixels only.",
     "camera": "Serial number or name of the camera head in use; a calibration of another one fails the transition.",
+    "confidence": "Confidence calibration of the model, by which phases are certain; empty believes the model.",
     "shaft_diameter_mm": "Of the instruments of the arms in hand_eye, mm.",
     "time_scale": "How many times faster than real the case runs; above 1 for compressed synthetic cases only.",
     "nominal_fps": "Frame rate that the source is expected to have, frames/s.",
@@ -91,7 +92,7 @@ def read(node: Node) -> Settings:
         if not arm or not file:
             raise InputError("parameter hand_eye", "ARM=FILE, such as PSM1=psm1.yaml", repr(arm or file))
     case["hand_eye"] = {arm: file for arm, _, file in pairs}
-    for name in ("calibration", "camera", "model_key", "plan_key"):
+    for name in ("calibration", "camera", "confidence", "model_key", "plan_key"):
         case[name] = case[name] or None
     if not value("source"):
         raise InputError("parameter source", _NODE["source"][1], "nothing")
