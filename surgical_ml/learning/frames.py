@@ -219,10 +219,25 @@ def sample(renderer: Renderer, t_s: float) -> Sample:
     }
 
 
+def without_types(one: Sample) -> Sample:
+    """A frame that teaches where instruments are, and not which: types, presence and tips of each type are unknown.
+
+    The shapes of the rich look are drawn so widely that a type is hardly to be told by its shape; a network that must tell
+    it all the same forgets how the types of the plain look differ.
+    """
+    mask = np.asarray(one["mask"], np.uint8)
+    return one | {
+        "mask": np.where((mask >= 1) & (mask <= len(TOOLS)), np.uint8(ANY_TOOL), mask),
+        "tips_known": np.float32(0.0),
+        "presence": np.full(len(TOOLS), np.nan, np.float32),
+    }
+
+
 def look_of(look: str, seed: int) -> str:
     """The look of one case: where a training is `mixed`, two cases in three are rich and the third is plain, by seed.
 
-    A network that has seen both knows a plain simulation and is not lost in a real picture.
+    A network that has seen both knows a plain simulation and is not lost in a real picture. The rich cases of a mixed training
+    are `without_types`.
 
     Args:
         look: one of `TRAINING_LOOKS`.
@@ -270,7 +285,8 @@ def _render_case(seed: int, split: str, frames: int, path: Path, look: str, mesh
     with_meshes = meshes is not None and plan.look == "rich" and seed % 3 == 1
     renderer = Renderer(plan, draw_size(rng), meshes=read_instruments(meshes) if with_meshes else ())
     # In order of time, so that each state of the field is painted once.
-    store(path, [sample(renderer, t) for t in np.sort(rng.uniform(0, plan.duration_s, frames))])
+    seen = [sample(renderer, t) for t in np.sort(rng.uniform(0, plan.duration_s, frames))]
+    store(path, [without_types(one) for one in seen] if look == "mixed" and plan.look == "rich" else seen)
 
 
 def render_frames(

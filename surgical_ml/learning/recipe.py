@@ -46,7 +46,8 @@ TRAINED_ON = "synthetic operations only"
 _LOOK_SAID = {
     "plain": "in the plain look",
     "rich": "in the rich look",
-    "mixed": "two cases in three in the rich look and the third in the plain one, by seed",
+    "mixed": "two cases in three in the rich look, which teach where instruments are and not which, and the third in the plain "
+    "look, by seed; the phase network learned from the plain look",
 }
 
 _MESHES_SAID = """; instruments of every third case partly from the STL meshes of github.com/ScheiklP/sofa_env
@@ -125,7 +126,7 @@ def make(work: Path, folder: Path, amounts: Amounts, source: Source) -> dict[str
     weights = work / "frame" / WEIGHTS
 
     def seen(name: str, seeds: range, split: str, frames: int, disturbed: bool) -> list[Sequence]:
-        return see_cases(weights, work / f"{name}.pt", seeds, split, frames, disturbed=disturbed, look=look)
+        return see_cases(weights, work / f"{name}.pt", seeds, split, frames, disturbed=disturbed, look=known_look(look))
 
     train = seen("phase-train", range(200_000, 200_000 + amounts.phase_cases), "train", amounts.phase_frames, True)
     validation = seen("phase-validation", range(940_000, 940_000 + amounts.phase_held), "held-out", 150, False)

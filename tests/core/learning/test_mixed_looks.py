@@ -13,8 +13,9 @@ pytest.importorskip("albumentations", reason="needs albumentations (pip install 
 from surgical_ml.errors import InputError  # noqa: E402
 from surgical_ml.learning import recipe  # noqa: E402
 from surgical_ml.learning.frame_net import FrameNet  # noqa: E402
-from surgical_ml.learning.frames import Frames, look_of, render_frames  # noqa: E402
+from surgical_ml.learning.frames import ANY_TOOL, Frames, look_of, render_frames  # noqa: E402
 from surgical_ml.learning.train_phase import see_case  # noqa: E402
+from surgical_ml.simulation import TOOLS  # noqa: E402
 
 pytestmark = pytest.mark.train
 FIRST = 300
@@ -54,6 +55,19 @@ def test_a_mixed_folder_holds_each_case_as_its_own_look_would_render_it(tmp_path
     assert np.array_equal(mixed[:2], plain[:2])
     assert np.array_equal(mixed[2:], rich[2:])
     assert not np.array_equal(plain, rich)
+
+
+def test_in_a_mixed_training_rich_cases_teach_where_instruments_are_and_not_which(tmp_path):
+    for look in ("rich", "mixed"):
+        render_frames(tmp_path / look, "train", first_seed=FIRST, cases=2, frames=3, look=look, workers=1)
+    rich, mixed = (Frames.load(tmp_path / look) for look in ("rich", "mixed"))
+    tools = (rich.mask[3:] >= 1) & (rich.mask[3:] <= len(TOOLS))
+    assert tools.any()
+    assert (mixed.mask[3:][tools] == ANY_TOOL).all()
+    assert np.array_equal(mixed.mask[3:][~tools], rich.mask[3:][~tools])
+    assert np.isnan(mixed.presence[3:]).all()
+    assert (mixed.tips_known == [1, 1, 1, 0, 0, 0]).all()
+    assert not np.isnan(mixed.presence[:3]).any()
 
 
 def test_a_case_that_the_phase_network_learns_from_has_the_look_of_its_seed():
