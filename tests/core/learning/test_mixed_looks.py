@@ -86,7 +86,7 @@ def test_a_case_that_the_phase_network_learns_from_has_the_look_of_its_seed():
 def test_the_card_says_which_looks_a_network_learned_from():
     scores = {"novelty_false_alarms": 0.0, "novelty_false_alarms_95_upper": 0.01}
     said = recipe.card(scores, recipe.Amounts(), recipe.Source(look="mixed"), Path("some/1"))
-    assert "two cases in three in the rich look and the third in the plain one" in said
+    assert "two cases in three in the rich look, which teach where instruments are and not which" in said
     assert "sofa_env" not in said
     with_meshes = recipe.card(
         scores, recipe.Amounts(), recipe.Source(look="mixed", meshes=Path("meshes")), Path("some/1")
