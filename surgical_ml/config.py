@@ -42,6 +42,7 @@ class CaseConfig(BaseModel):
         {}, description="arm -> its hand-eye calibration file, to compare its shaft with the robot's joints"
     )
     shaft_diameter_mm: float = Field(8.4, gt=0, le=30, description="of the instruments of those arms")
+    zones: str | None = Field(None, description="file of no-go zones, drawn in the picture or in the frame of an arm")
     confidence: str | None = Field(
         None, description="confidence calibration of the model; its bands of certainty replace the model's own"
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +23,10 @@ from surgical_ml.calibration.model import (
 from surgical_ml.calibration.validity import Doubt, Residual, StartFinding, ValidityWatch
 from surgical_ml.config import CaseConfig
 from surgical_ml.decision import Decision
-from surgical_ml.engine import Model, load_model, open_engine, warm_up
+from surgical_ml.engine import Model, load_model, metadata_of, open_engine, warm_up
 from surgical_ml.errors import InputError
-from surgical_ml.events import Action, Event, OperatorAction, RecordFailure
-from surgical_ml.geometry import Scene, Tracker
+from surgical_ml.events import Action, Event, OperatorAction, RecordFailure, RobotState
+from surgical_ml.geometry import Scene, Tracker, Zones, read_zones
 from surgical_ml.guidance import (
     CALIBRATION_DOUBTFUL,
     Activation,
@@ -89,7 +90,8 @@ class Session:
         calibration: digest of the camera's calibration; empty without one. confidence: the same of the model's.
         camera: the calibration itself, where it is one of a camera; the first frame must be of its size, the camera that
             the configuration names of its name.
-        bands: from which probability on a phase is certain, where the model or its calibration states it.
+        zones: that must not be entered.
+        bands: from which probability on a phase is certain, where the model states it.
         resumed: the case ran before and was interrupted; nothing of that is known here, and the gate says so.
         stage: told the name of each stage of a frame when it is over; whoever times them owns the clock.
 
@@ -113,6 +115,7 @@ class Session:
         calibration: str = "",
         confidence: str = "",
         camera: WithLens | None = None,
+        zones: Zones | None = None,
         bands: CertaintyBands | None = None,
         resumed: bool = False,
         stage: Stage = _no_stage,
@@ -122,7 +125,8 @@ class Session:
         self._perceiver = perceiver
         self._recorder = recorder
         self._stage = stage
-        self._tracker = Tracker()
+        self._tracker = Tracker(zones)
+        self._zones = "" if zones is None else zones.sha256
         self._workflow = Workflow(
             protocol,
             phases=manifest.phases,
@@ -152,6 +156,7 @@ class Session:
             "config": self.config.digest,
             "calibration": self._calibration,
             "confidence": self._confidence,
+            "zones": self._zones,
             "software": surgical_ml.__version__,
         }
 
@@ -176,6 +181,8 @@ class Session:
             self._obey(event)
         if isinstance(event, Residual) and self._calibration:
             self._validity.tell(event)
+        if isinstance(event, RobotState):
+            self._hear(event)
         checked = self._validity.close_start(self._now_ns) if self._calibration else None
         doubts = self._validity.pass_time(self._now_ns)
         scene = self._tracker.skip(self._now_ns) if seen is None or not seen.admitted else self._tracker.update(seen)
@@ -229,6 +236,19 @@ class Session:
         }
         self._recorder.append(CASE_START, body, case=self.case, identity=self._identity, urgent=True)
 
+    def _hear(self, event: RobotState) -> None:
+        """Where an arm says that its tip is; what cannot be read is as good as not said."""
+        arm, _, topic = event.source.rpartition("/")
+        if topic != "measured_cp":
+            return
+        said = dict(event.values)
+        try:
+            x, y, z = (float(said[f"pose.position.{axis}"]) for axis in "xyz")
+        except (KeyError, ValueError):
+            x = y = z = math.nan
+        known = event.valid and math.isfinite(x + y + z)
+        self._tracker.tell_arm(self._now_ns, arm, (x, y, z) if known else None)
+
     def _obey(self, event: OperatorAction) -> None:
         match event.action:
             case Action.START:
@@ -271,7 +291,7 @@ class Session:
         view = self._gate.update(now, given)
         announced = frozenset((a.code, a.subject) for a in self._advisories.active)
         ended, self._committed = self._committed, estimate.committed
-        conditions = conditions_from(deviations, view, announced, doubts)
+        conditions = conditions_from(deviations, view, announced, doubts, scene)
         self._advisories.update(now, conditions, boundary=ended not in (None, estimate.committed))
         shown = view.validity in (Validity.OK, Validity.DEGRADED)
         if seen is not None and seen.admitted:
@@ -289,7 +309,9 @@ class Session:
             degraded=view.degraded,
             phase=estimate if shown else None,
             instruments=tuple(track for track in scene.tracks if track.seen) if shown else (),
-            guidance=make_guidance(self.protocol, estimate, scene, now + GUIDANCE_VALID_NS) if shown else None,
+            guidance=make_guidance(self.protocol, estimate, scene, now + GUIDANCE_VALID_NS, view.degraded)
+            if shown
+            else None,
             advisories=self._advisories.active,
             alerting=self._advisories.alerting,
             observation=seen,
@@ -309,6 +331,7 @@ class Assets:
     calibration: Calibration | None
     calibration_sha256: str
     hand_eyes: Mapping[str, HandEyeCalibration] = field(default_factory=dict)
+    zones: Zones | None = None
     bands: CertaintyBands | None = None
     confidence_sha256: str = ""
 
@@ -326,6 +349,7 @@ class Assets:
             )
         if calibration is not None:
             require_head(str(config.calibration), calibration, config.camera)
+        zones = None if config.zones is None else read_zones(Path(config.zones))
         hand_eyes = {arm: _hand_eye(path) for arm, path in config.hand_eye.items()}
         model = load_model(config.model, key=config.model_key)
         confidence = _confidence(config.confidence, model)
@@ -345,12 +369,13 @@ class Assets:
         for engine in engines:
             warm_up(engine)
         name = "" if calibration is None else digest(calibration)
-        bands = None
+        phase = model.file("phase")
+        bands = CertaintyBands.told_by(metadata_of(phase.read_bytes(), phase), phase)
         if confidence is not None:
             bands = CertaintyBands(high_ppm=confidence.band_ppm(0.98), medium_ppm=confidence.band_ppm(0.90))
         sure = "" if confidence is None else digest(confidence)
         perceiver = Perceiver(model.manifest, *engines)
-        return cls(config, model, protocol, perceiver, calibration, name, hand_eyes, bands, sure)
+        return cls(config, model, protocol, perceiver, calibration, name, hand_eyes, zones, bands, sure)
 
     def open(self, recorder: Recorder, *, case: str, resumed: bool = False, stage: Stage = _no_stage) -> Session:
         """Open a case; the one before it must be over, for they share the engines."""
@@ -364,6 +389,7 @@ class Assets:
             calibration=self.calibration_sha256,
             confidence=self.confidence_sha256,
             camera=self.calibration if isinstance(self.calibration, WithLens) else None,
+            zones=self.zones,
             bands=self.bands,
             resumed=resumed,
             stage=stage,

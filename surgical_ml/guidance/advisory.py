@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from surgical_ml.geometry import MetricDistance, View
+from surgical_ml.workflow import Forecast
+
 MAX_WORDS = 12
 
 
@@ -150,6 +153,10 @@ class Guidance:
         progress_ppm: share of the operation that has passed.
         uncertain: what a reader should not rely on, in words.
         valid_until_ns: after this the guidance must not be used.
+        metric: the nearest zone in micrometres, with an interval; None where only pixels are known.
+        leaving: instruments that are on their way out of the picture.
+        view: where the camera would centre; None where it does.
+        forecast: when the phase and the case will be over, beside what a clock alone would say.
     """
 
     phase: str | None
@@ -159,3 +166,7 @@ class Guidance:
     progress_ppm: int
     uncertain: tuple[str, ...]
     valid_until_ns: int
+    metric: MetricDistance | None = None
+    leaving: tuple[str, ...] = ()
+    view: View | None = None
+    forecast: Forecast | None = None

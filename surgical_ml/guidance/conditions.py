@@ -6,6 +6,7 @@ from surgical_ml.guidance import risk
 from surgical_ml.guidance.advisory import Condition, Guidance, Kind, Reason
 from surgical_ml.guidance.gate import GateView
 from surgical_ml.workflow import Certainty, Deviation, Protocol, WorkflowEstimate, spoken
+from surgical_ml.workflow.recognition import SURE_PPM
 
 _SENTENCES = {
     # At most four words each beside the names of a subject and of a phase, which may have four of their own.
@@ -45,6 +46,7 @@ _TECHNICAL = {
     "unrecorded": ("Assistance withheld: records cannot be written", "records become durable again"),
     "stalled": ("Assistance withheld: judging has stopped", "frames are judged again"),
 }
+UNSAFE = "unsafe-place"
 TECHNICAL_CODE = "assistance-withheld"
 CALIBRATION_DOUBTFUL = "calibration-doubtful"
 """What the gate calls the poor quality, and the code of the advisory."""
@@ -55,6 +57,7 @@ def conditions_from(
     view: GateView,
     announced: frozenset[tuple[str, str]],
     doubts: tuple[Doubt, ...] = (),
+    scene: Scene | None = None,
 ) -> tuple[Condition, ...]:
     """Everything that has to be announced now.
 
@@ -66,12 +69,15 @@ def conditions_from(
         view: the gate's answer to this event.
         announced: (code, subject) of the advisories that are active already.
         doubts: what speaks against the camera's calibration.
+        scene: of this event, for the zones that something is in.
     """
     found = []
     shown = view.reason == ""
     for one in deviations:
         if shown or (one.kind, one.subject) in announced:
             found.append(_procedural(one, view.degraded if shown else (view.reason,)))
+    if shown and scene is not None:
+        found.extend(_unsafe(scene, view.degraded))
     if view.reason in _TECHNICAL:
         found.append(technical_condition(view.reason, view.since_ns))
     if doubts and view.reason != "no-case":
@@ -98,6 +104,39 @@ def _calibration_doubtful(doubts: tuple[Doubt, ...]) -> Condition:
     return Condition(CALIBRATION_DOUBTFUL, "camera", Kind.TECHNICAL, risk.CALIBRATION.priority, since_ns, text, why)
 
 
+def _unsafe(scene: Scene, degraded: tuple[str, ...]) -> list[Condition]:
+    """Instruments in no-go zones, each zone once: the nearest one in the picture, or else what an arm says of itself."""
+    found: dict[str, Condition] = {}
+    for d in scene.distances:
+        if d.within_ns is not None and d.structure not in found:
+            track = next(one for one in scene.tracks if one.id == d.track)
+            certainty = Certainty.HIGH if track.score_ppm >= SURE_PPM else Certainty.MEDIUM
+            observed = (f"{d.instrument} at {d.distance_px} px",)
+            frames = (track.last_index,)
+            found[d.structure] = _in_zone(d.instrument, d.structure, d.within_ns, observed, frames, certainty, degraded)
+    for m in scene.metric:
+        if m.within_ns is not None and m.structure not in found:
+            told = f"{m.instrument} at {m.interval.low_um / 1000:.1f} to {m.interval.high_um / 1000:.1f} mm"
+            certainty = Certainty.HIGH if m.interval.mid_um == 0 else Certainty.MEDIUM
+            found[m.structure] = _in_zone(m.instrument, m.structure, m.within_ns, (told,), (), certainty, ())
+    return list(found.values())
+
+
+def _in_zone(
+    who: str,
+    zone: str,
+    since_ns: int,
+    observed: tuple[str, ...],
+    frames: tuple[int, ...],
+    certainty: Certainty,
+    degraded: tuple[str, ...],
+) -> Condition:
+    expected, clears = (f"no instrument in {zone}, or within its margin",), f"{who} out of {zone} and of its margin"
+    why = Reason(f"zones/{zone}", expected, observed, frames, certainty.value, degraded, clears)
+    text = f"No-go zone: {spoken(who)} at {spoken(zone)}"
+    return Condition(UNSAFE, zone, Kind.PROCEDURAL, risk.PROCEDURAL[UNSAFE].priority, since_ns, text, why)
+
+
 def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
     text = _SENTENCES[one.kind].format(subject=spoken(one.subject), phase=spoken(one.phase))
     reason = Reason(
@@ -108,7 +147,13 @@ def _procedural(one: Deviation, degraded: tuple[str, ...]) -> Condition:
     return Condition(one.kind, one.subject, kind, priority, one.onset_ns, text, reason)
 
 
-def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, valid_until_ns: int) -> Guidance:
+def make_guidance(
+    protocol: Protocol,
+    estimate: WorkflowEstimate,
+    scene: Scene,
+    valid_until_ns: int,
+    degraded: tuple[str, ...] = (),
+) -> Guidance:
     """What is suggested now, and what of it a reader should not rely on."""
     uncertain = []
     if estimate.committed is None:
@@ -117,7 +162,10 @@ def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, 
         uncertain.append("phase is doubtful")
     if estimate.candidate is not None and estimate.committed is not None:
         uncertain.append(f"phase may be changing to {estimate.candidate}")
+    uncertain.extend(f"view is poor: {name}" for name in degraded)
     nearest = scene.distances[0] if scene.distances else None
+    if nearest is not None and not scene.metric:
+        uncertain.append("distance is in pixels of the picture only")
     return Guidance(
         phase=estimate.committed,
         next_phase=estimate.next_phase,
@@ -126,4 +174,8 @@ def make_guidance(protocol: Protocol, estimate: WorkflowEstimate, scene: Scene, 
         progress_ppm=estimate.progress_ppm,
         uncertain=tuple(uncertain),
         valid_until_ns=valid_until_ns,
+        metric=scene.metric[0] if scene.metric else None,
+        leaving=tuple(track.type for track in scene.tracks if track.leaving and track.seen),
+        view=scene.view,
+        forecast=estimate.forecast,
     )

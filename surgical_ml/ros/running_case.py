@@ -25,6 +25,9 @@ from surgical_ml.session import Assets
 from surgical_ml.video import Frame, Slot
 
 ANSWER_S = 5.0
+NOBODY = frozenset({"", "auto_case", "deactivate", "shutdown", "source"})
+"""Who else asks than people; a person's name is kept in the record as a pseudonym only."""
+
 RESERVE_BYTES = 64 * 1024 * 1024
 
 
@@ -123,7 +126,7 @@ class RunningCase:
         """Start judging; returns once the start is on record.
 
         Args:
-            actor: pseudonym of who asks.
+            actor: who asks; the record holds a pseudonym.
             ended: told, from the capture thread, that the source has no more frames.
 
         Raises:
@@ -155,7 +158,8 @@ class RunningCase:
 
     def _ask(self, action: Action, actor: str, code: str, subject: str) -> tuple[Decision, frozenset[_Key]]:
         answer: Future[tuple[Decision, frozenset[_Key]]] = Future()
-        event = OperatorAction(self.feed.now_ns(), action, actor or "unknown", code, subject)
+        person = actor if actor in NOBODY else self.writer.pseudonym(actor, case=self.name)
+        event = OperatorAction(self.feed.now_ns(), action, person or "unknown", code, subject)
         self._slot.interject(_Asked(event, answer, self._monotonic_ns()))
         try:
             decision, on_before = answer.result(ANSWER_S)

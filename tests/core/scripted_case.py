@@ -18,7 +18,10 @@ from surgical_ml.session import Session
 from surgical_ml.video import Frame
 from surgical_ml.workflow import load_protocol
 
-PROTOCOL = load_protocol("cholecystectomy")
+SHIPPED = load_protocol("cholecystectomy")
+PROTOCOL = SHIPPED.model_copy(update={"time_alarms": SHIPPED.time_alarms.model_copy(update={"least_s": 3600.0})})
+"""Scripted phases last seconds; that they are far shorter than real ones is no departure here."""
+
 STRUCTURES = ("gallbladder",)
 QUALITIES = ("smoke",)
 SIDE = 32

@@ -22,6 +22,7 @@ OTHER = {
     "hand_eye": {"PSM1": "psm1.yaml"},
     "shaft_diameter_mm": 5.0,
     "signals_off": True,
+    "zones": "zones.yaml",
     "time_scale": 2.5,
     "nominal_fps": 25.0,
 }
@@ -42,6 +43,7 @@ CONFIGS = st.fixed_dictionaries(
         "hand_eye": st.dictionaries(st.text(max_size=4), st.text(max_size=8), max_size=2),
         "shaft_diameter_mm": st.floats(1, 30),
         "signals_off": st.booleans(),
+        "zones": st.none() | st.text(max_size=8),
         "time_scale": st.floats(0.001, 1000),
         "nominal_fps": st.floats(0.001, 240),
     },

@@ -149,10 +149,12 @@ def test_before_the_case_nothing_is_shown_whatever_is_seen():
         assert (decision.phase, decision.guidance, decision.instruments, decision.advisories) == (None, None, (), ())
     case.act(Action.START)
     # What was seen before the case began is no evidence in it.
+    began_ns = case.now
     decision = case.show(1.2)[-1]
     assert decision.validity is Validity.OK
     assert decision.phase is not None
-    assert decision.phase.committed is None
+    assert decision.phase.committed_since_ns >= began_ns
+    assert decision.phase.evidence_ns <= decision.stamp_ns - began_ns
 
 
 def test_good_video_is_shown_with_phase_instruments_and_guidance():

@@ -1,12 +1,13 @@
 """What is announced of deviations and of the gate: short sentences, complete reasons, priorities of the risk table."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgical_ml.geometry import Distance, Scene
+from surgical_ml.geometry import Distance, Interval, MetricDistance, Scene, Track, View
 from surgical_ml.guidance import (
     MAX_WORDS,
     TECHNICAL_CODE,
@@ -22,7 +23,7 @@ from surgical_ml.guidance import (
 )
 from surgical_ml.guidance.machine import DEFER_NS
 from surgical_ml.perception import Refusal
-from surgical_ml.workflow import Certainty, Deviation, WorkflowEstimate, load_protocol
+from surgical_ml.workflow import Certainty, Deviation, Forecast, WorkflowEstimate, load_protocol
 from surgical_ml.workflow.protocol import LONGEST_NAME, spoken
 
 PROTOCOL = load_protocol("cholecystectomy")
@@ -158,7 +159,14 @@ def test_guidance_names_what_follows_what_is_expected_and_what_is_near():
     assert (given_one.phase, given_one.next_phase) == ("Preparation", "CalotTriangleDissection")
     assert given_one.expected_instruments == PROTOCOL.phase("Preparation").tools.expected
     assert given_one.nearest == ("hook", "cystic_duct", 12)
-    assert (given_one.uncertain, given_one.valid_until_ns) == ((), 99)
+    assert (given_one.uncertain, given_one.valid_until_ns) == (("distance is in pixels of the picture only",), 99)
+    near = MetricDistance("PSM1", "artery", Interval(1000, 2000, 3000), "robot")
+    leaving = Track(1, "hook", (9, 9), 80, True, 0, 1, 1, 900_000, 50, leaving=True)
+    forecast = Forecast(1, 2, 1, 3, 4)
+    richer = replace(scene, tracks=(leaving,), metric=(near,), view=View((9, 9), (-300, -200)))
+    given_one = make_guidance(PROTOCOL, estimate(forecast=forecast), richer, 99, ("smoke",))
+    assert (given_one.metric, given_one.leaving, given_one.view) == (near, ("hook",), View((9, 9), (-300, -200)))
+    assert (given_one.uncertain, given_one.forecast) == (("view is poor: smoke",), forecast)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +179,28 @@ def test_guidance_names_what_follows_what_is_expected_and_what_is_near():
 )
 def test_guidance_says_what_not_to_rely_on(changes, told):
     assert make_guidance(PROTOCOL, estimate(**changes), Scene(1), 99).uncertain == told
+
+
+def test_a_tip_within_a_zone_is_announced_with_who_is_where_and_since_when():
+    hook = Track(4, "hook", (9, 9), 0, True, 0, 70, 7, 900_000, 50)
+    near = Distance(4, "hook", "common_bile_duct", 12, zone=True, within_ns=50)
+    far = Distance(4, "hook", "port", 300, zone=True)
+    (one,) = conditions_from((), SHOWN, frozenset(), (), Scene(70, (hook,), (near, far)))
+    assert (one.code, one.subject, one.priority, one.onset_ns) == (
+        "unsafe-place",
+        "common_bile_duct",
+        Priority.MEDIUM,
+        50,
+    )
+    assert one.text == "No-go zone: hook at common bile duct"
+    assert (one.reason.observed, one.reason.evidence_frames) == (("hook at 12 px",), (7,))
+    assert (
+        conditions_from((), withheld("frozen"), frozenset(), (), Scene(70, (hook,), (near,)))[0].kind is Kind.TECHNICAL
+    )
+
+
+def test_what_an_arm_says_of_its_tip_is_told_in_millimetres_with_what_it_may_be_off():
+    near = MetricDistance("PSM1", "artery", Interval(0, 1500, 3460), "robot", within_ns=5)
+    (one,) = conditions_from((), SHOWN, frozenset(), (), Scene(70, metric=(near,)))
+    assert one.reason.observed == ("PSM1 at 0.0 to 3.5 mm",)
+    assert one.reason.certainty == "medium"
