@@ -37,8 +37,8 @@ class Weighing:
 
     correlated_s: float = 0.6
     doubt: float = 0.01
-    lasting: float = 0.35
-    newest: float = 0.6
+    lasting: float = 0.15
+    newest: float = 0.9
 
     def log_scores(self, scores_ppm: Sequence[int]) -> Float:
         """Logarithm of each phase's score, 0 for the highest; the log-likelihood of a frame that stands for itself.

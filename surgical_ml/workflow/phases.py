@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surgical_ml.workflow.commitment import Commitment
-from surgical_ml.workflow.estimate import CertaintyBands, Forecast, WorkflowEstimate
+from surgical_ml.workflow.estimate import Certainty, CertaintyBands, Forecast, WorkflowEstimate
 from surgical_ml.workflow.evidence import PPM, USUAL, Weighing
 from surgical_ml.workflow.protocol import END, Protocol
 from surgical_ml.workflow.semi_markov import semi_markov_of
@@ -14,6 +14,12 @@ from surgical_ml.workflow.semi_markov import semi_markov_of
 NS_PER_MS = 1_000_000
 LEAST = 1e-30
 """No state is ever ruled out altogether, or it could not come back; nor do numbers become so small that sums take longer."""
+
+YOUNG_NS = 45_000_000_000
+"""Before it has seen so much of a case, or again of one that it lost from sight for `LOST_NS`, the network errs for longer, and
+no phase is called certain: after a restart the longest such error on held-out cases lasted 38 s."""
+
+LOST_NS = 20_000_000_000
 
 
 def since(before_ns: int | None, stamp_ns: int) -> int:
@@ -57,6 +63,7 @@ class PhaseFilter:
         self._last_ns: int | None = None
         self._rest_ns = 0
         self._seen_ns: int | None = None
+        self._watched_ns = 0
         self._newest: npt.NDArray[np.float64] | None = None
         self._evidence: tuple[int, ...] = ()
         self._progress_ppm = 0
@@ -88,7 +95,9 @@ class PhaseFilter:
             return None
         # From frame to frame, whatever other events stand between them. A gap in the evidence is no evidence: one frame
         # never stands for more than the correlation time.
-        worth_ns = self._weighing.worth_ns(since(self._seen_ns, stamp_ns))
+        unseen_ns = since(self._seen_ns, stamp_ns)
+        worth_ns = self._weighing.worth_ns(unseen_ns)
+        self._watched_ns = 0 if unseen_ns >= LOST_NS else self._watched_ns + worth_ns
         self._newest = self._weighing.log_scores(scores_ppm)
         logs = self._weighing.weight(worth_ns) * self._newest
         self._seen_ns, self._progress_ppm = stamp_ns, progress_ppm
@@ -119,6 +128,9 @@ class PhaseFilter:
         committed, candidate = self._commitment.committed, self._commitment.candidate
         probability = self._weighing.told(self._belief, self._newest, since(self._seen_ns, stamp_ns))
         share = 0.0 if committed is None else float(probability[committed])
+        certainty = self._bands.of(share)
+        if certainty is Certainty.HIGH and self._watched_ns < YOUNG_NS:
+            certainty = Certainty.MEDIUM
         following, following_ppm, leaves_ns = None, 0, 0
         if committed is not None:
             k = int(self._process.onward[committed].argmax())
@@ -131,7 +143,7 @@ class PhaseFilter:
             committed_since_ns=self._commitment.since_ns,
             candidate=self._name(candidate),
             belief_ppm=tuple(round(PPM * float(value)) for value in probability),
-            certainty=self._bands.of(share),
+            certainty=certainty,
             next_phase=following,
             next_ppm=following_ppm,
             progress_ppm=self._progress_ppm,

@@ -6,7 +6,7 @@ from watched_case import PROTOCOL, WatchedCase
 from surgical_ml.perception import Refusal
 from surgical_ml.workflow import Duration
 from surgical_ml.workflow.instrument_lost import LOST_NS
-from surgical_ml.workflow.protocol import Requires
+from surgical_ml.workflow.protocol import Requires, TimeAlarms
 
 NAMES = PROTOCOL.phase_names
 FPS = 5.0
@@ -16,7 +16,7 @@ def changed(**by_phase: dict[str, object]):
     """The protocol, some of its phases changed, the others without durations and prerequisites."""
     plain = {"duration": None, "requires": Requires()}
     phases = [phase.model_copy(update={**plain, **by_phase.get(phase.name, {})}) for phase in PROTOCOL.phases]
-    return PROTOCOL.model_copy(update={"phases": tuple(phases)})
+    return PROTOCOL.model_copy(update={"phases": tuple(phases), "time_alarms": TimeAlarms()})
 
 
 def lasting(median_s: float, spread: float = 0.2) -> dict[str, object]:

@@ -55,7 +55,7 @@ def test_the_belief_stays_one_whatever_comes(steps, time_scale):
 
 def test_hours_without_evidence_leave_the_committed_phase_and_say_that_it_is_doubtful():
     case = WatchedCase()
-    case.show(5, "ClippingCutting")
+    case.show(50, "ClippingCutting")
     assert case.estimate.certainty == "high"
     case.wait(8 * 3600, every_s=1.0)
     assert case.estimate.committed == "ClippingCutting"
