@@ -11,8 +11,12 @@ class Disk:
         """A folder and those above it, each durable with its name; nothing where it is there already."""
         if not folder.is_dir():
             self.make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
+            self.add_folder(folder)
             self.sync_folder(folder.parent)
+
+    def add_folder(self, folder: Path) -> None:
+        """One folder, if it is not there."""
+        folder.mkdir(exist_ok=True)
 
     def create(self, path: Path, size: int, header: bytes) -> int:
         """A new file of `size` bytes of zeros behind its header, durable with its name; its descriptor.
@@ -26,12 +30,12 @@ class Disk:
             os.posix_fallocate(descriptor, 0, size)
             self.write(descriptor, header, 0)
             os.fsync(descriptor)
-            aside.rename(path)
+            self.rename(aside, path)
             self.sync_folder(path.parent)
         except OSError:
             os.close(descriptor)
-            aside.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            self.remove(aside)
+            self.remove(path)
             raise
         return descriptor
 
@@ -68,18 +72,26 @@ class Disk:
             # A flush that fails is asked for only once: the next attempt begins a new file.
             os.fsync(descriptor)
         except OSError:
-            aside.unlink(missing_ok=True)
+            self.remove(aside)
             raise
         finally:
             os.close(descriptor)
-        aside.replace(path)
+        self.rename(aside, path)
+
+    def rename(self, path: Path, name: Path) -> None:
+        """Give a file another name, in place of any that had it."""
+        path.replace(name)
 
     def shrink(self, path: Path, size: int) -> None:
         """Give back what a file holds beyond `size` bytes; the file itself, where nothing is left."""
         if size:
             os.truncate(path, size)
         else:
-            path.unlink(missing_ok=True)
+            self.remove(path)
+
+    def remove(self, path: Path) -> None:
+        """Take a file away, if it is there."""
+        path.unlink(missing_ok=True)
 
     def flush(self, descriptor: int) -> None:
         """Make what was written durable. After a failure nothing is known of the file: never ask it again."""

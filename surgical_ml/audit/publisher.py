@@ -16,6 +16,7 @@ from surgical_ml.audit.disk import Disk
 from surgical_ml.audit.entry import GENESIS, leaf_hash
 from surgical_ml.audit.errors import AuditError
 from surgical_ml.audit.keys import CaseKey, Keyring
+from surgical_ml.audit.merkle import EMPTY_ROOT
 from surgical_ml.audit.note import Checkpoint, Note, check
 from surgical_ml.audit.tiles import ENTRIES, WIDTH, Edge, Tile, TiledTree, bundle, split_bundle
 
@@ -145,9 +146,18 @@ class Publisher:
             self._disk.sync_folder(folder)
         self._unwritten.clear()
 
-    def start(self, key: CaseKey) -> None:
-        """Begin to publish, signed with this key."""
+    def begin(self, key: CaseKey) -> None:
+        """Sign with this key from now on. A log without a checkpoint gets one of no entries: there is always one, then.
+
+        Raises:
+            OSError: there is no room for it.
+        """
         self._key = key
+        if not (self._folder / CHECKPOINT).exists():
+            self._disk.sync_folder(self._put(CHECKPOINT, key.sign(Checkpoint(key.origin, 0, EMPTY_ROOT).text())))
+
+    def start(self) -> None:
+        """Begin to publish."""
         self._thread.start()
 
     def take(self, entries: Iterable[Entry], *, at_once: bool = False) -> None:
@@ -211,11 +221,12 @@ class Publisher:
         if self._bundle:
             files.append((Tile(ENTRIES, size // WIDTH, len(self._bundle)), bundle(self._bundle)))
         folders = {self._put(tile.path, data) for tile, data in files}
-        note = key.sign(Checkpoint(key.origin, size, self._edge.root()).text())
-        if keep:
-            folders.add(self._put(f"{CHECKPOINTS}/{size}.note", note))
         for folder in sorted(folders):
             self._disk.sync_folder(folder)
+        # Nothing that is signed may be there before what it covers is, not even after a power cut.
+        note = key.sign(Checkpoint(key.origin, size, self._edge.root()).text())
+        if keep:
+            self._disk.sync_folder(self._put(f"{CHECKPOINTS}/{size}.note", note))
         self._disk.sync_folder(self._put(CHECKPOINT, note))
         filled, self._unwritten = self._unwritten, []
         for tile, _ in filled:

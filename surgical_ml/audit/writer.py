@@ -24,6 +24,7 @@ from surgical_ml.audit.keys import CaseKey, Keyring
 from surgical_ml.audit.publisher import AFTER_S, NEW, Published, Publisher, published
 from surgical_ml.audit.recorder import Ticket
 from surgical_ml.audit.tiles import Edge
+from surgical_ml.audit.vault import IDENTITY, Vault, identity
 
 BATCH_ENTRIES = 64
 QUEUE_ENTRIES = 20_000
@@ -38,6 +39,8 @@ CATCH_UP_ENTRIES = 4096
 
 RESERVE = "reserve"
 
+SHRED_S = 30.0
+
 CLOCK_S = 1.0
 STEP_NS = 100_000_000
 SLEW = 1_000
@@ -49,6 +52,7 @@ SPACE_LOW = "space-low"
 CLOCK_STEPPED = "clock-stepped"
 CHECKPOINT_FAILED = "checkpoint-failed"
 REFUSED = "refused"
+SECRET_KEPT, SHREDDED = "secret-kept", "secrets-shredded"
 TORN_TAIL = "recovery.torn-tail"
 SEGMENT_FAILED = "recovery.segment-failed"
 
@@ -127,6 +131,8 @@ class AuditWriter:
         self._torn_at: int | None = None
         self._reserve, self._safety_only = 0, False
         self._publisher: Publisher | None = None
+        self._vault: Vault | None = None
+        self._people: dict[str, str] = {}
         try:
             self._disk.make_folder(folder / wal.FOLDER)
             self._lock = os.open(folder / "private" / "lock", os.O_RDWR | os.O_CREAT, 0o640)
@@ -152,7 +158,7 @@ class AuditWriter:
         if self._torn_at is not None:
             self.append(TORN_TAIL, {"segment": self._number, "byte": self._torn_at}, urgent=True)
         if self._publisher is not None and key is not None and keyring is not None:
-            self._publisher.start(key)
+            self._publisher.start()
             self.append(CERTIFIED, _told_of(key, keyring), urgent=True)
 
     def __enter__(self) -> "AuditWriter":
@@ -216,6 +222,48 @@ class AuditWriter:
                 self._queue_one(self._told_gap(self._gap, draft), True)
                 self._gap = None
             return self._queue_one(draft, urgent)
+
+    def keep_secret(self, kind: str, data: bytes, *, case: str = "") -> str:
+        """Keep an identity or a picture, encrypted, and say in the log that it is there. Waits for the disk.
+
+        Returns:
+            The SHA-256, hex, of the ciphertext: its name in `blobs/`, and the only thing that the log holds of it.
+
+        Raises:
+            AuditError: the log has no keys, or there is no room.
+        """
+        digest = self._secrets().keep(kind, data)
+        self.append(SECRET_KEPT, {"kind": kind, "sha256": digest}, case=case)
+        return digest
+
+    def pseudonym(self, name: str, *, case: str = "") -> str:
+        """What stands for a person in this log; whom it stands for is kept as a secret, once. Waits for the disk then.
+
+        Raises:
+            AuditError: as `keep_secret`.
+        """
+        if name not in self._people:
+            made = self._secrets().pseudonym(name)
+            self.keep_secret(IDENTITY, identity(made, name), case=case)
+            self._people[name] = made
+        return self._people[name]
+
+    def shred(self) -> None:
+        """Destroy the key of every secret in this log, and say so in it. Proofs stay valid; the secrets are gone.
+
+        Raises:
+            AuditError: the log has no keys, the key could not be destroyed, or that could not be recorded.
+        """
+        destroyed = self._secrets().destroy_key()
+        self._people.clear()
+        ticket = self.append(SHREDDED, {"destroyed": destroyed}, urgent=True)
+        if not ticket.wait(SHRED_S):
+            raise AuditError(self._folder, "the key destroyed, and that recorded", ticket.failed or "no answer in time")
+
+    def _secrets(self) -> Vault:
+        if self._vault is None:
+            raise AuditError(self._folder, "a log with keys", "one without")
+        return self._vault
 
     def close(self) -> None:
         """Write what is queued, sign it, give back what was preallocated, and let go of the log. May be called twice."""
@@ -449,8 +497,10 @@ class AuditWriter:
         if keyring is None:
             return None
         self._publisher = publisher
-        key = keyring.certify(origin or f"{keyring.key.name}/{secrets.token_hex(8)}", self._seq, self._clock_ns())
+        key = keyring.certify(origin or f"{keyring.key.name}/{secrets.token_hex(8)}", last.size, self._clock_ns())
+        self._vault = Vault(self._folder, keyring.folder, key.origin)
         keys.publish(self._folder, self._disk, key, keyring, self._folder / NEW)
+        publisher.begin(key)
         return key
 
     def _note_unpublished(self, why: str) -> None:

@@ -227,8 +227,8 @@ def test_a_case_key_that_was_destroyed_signs_nothing(keyring):
 
 def test_closing_a_log_destroys_its_key(tmp_path, keyring, monkeypatch):
     made: list[CaseKey] = []
-    begin = Publisher.start
-    monkeypatch.setattr(Publisher, "start", lambda self, key: (made.append(key), begin(self, key)))
+    begin = Publisher.begin
+    monkeypatch.setattr(Publisher, "begin", lambda self, key: (made.append(key), begin(self, key)))
     with open_log(tmp_path, [{}], keyring=keyring):
         pass
     with pytest.raises(AuditError, match="one that was destroyed"):
