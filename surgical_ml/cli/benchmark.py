@@ -4,9 +4,14 @@ from typing import Annotated
 
 import typer
 
+from surgical_ml.cli.benchmark_deviations import courses, deviations
+from surgical_ml.cli.benchmark_filter import phase_filter
 from surgical_ml.cli.output import Json, progress_bar, say, say_json
 
 benchmark = typer.Typer(no_args_is_help=True, help="Measure speed, side by side in one run.")
+
+for name, command in (("deviations", deviations), ("courses", courses), ("filter", phase_filter)):
+    benchmark.command(name)(command)
 
 
 @benchmark.command("pipeline")
@@ -83,6 +88,30 @@ def benchmark_cases(
     with progress_bar("benchmark", "measurements", quiet=as_json) as update:
         done = bench.benchmark_cases(
             config=config, cores=cores, rounds=rounds, cases=cases, frames=frames, progress=update
+        )
+    if as_json:
+        say_json(done.to_json())
+    else:
+        say(done.to_markdown())
+
+
+@benchmark.command("audit")
+def benchmark_audit(
+    entries: Annotated[int, typer.Option(min=64, help="Entries of each measurement.")] = 2000,
+    recovery: Annotated[int, typer.Option(min=1, help="Entries of the log that is taken up again.")] = 1_000_000,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of the rendered case.")] = 250,
+    cores: Annotated[int, typer.Option(min=1, help="Cores that may be used.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Measure the record beside JSON lines and SQLite, its recovery, its size and what it costs a frame.
+
+    Example: surgical-ml benchmark audit --recovery 100000
+    """
+    from surgical_ml.evaluation import benchmark_audit as bench
+
+    with progress_bar("benchmark", "measurements", quiet=as_json) as update:
+        done = bench.benchmark_audit(
+            entries=entries, recovery_entries=recovery, frames=frames, cores=cores, progress=update
         )
     if as_json:
         say_json(done.to_json())

@@ -250,10 +250,12 @@ class CourseStudy:
             "|---|---|---|---|",
         ]
         for name, one in told["false_per_hour"].items():
-            lines.append(f"| {name.replace('_', ' ')} | {one['mean']:.2f} | {one['low']:.2f} | {one['high']:.2f} |")
+            lines.append(
+                f"| {name.replace('_', ' ')} | {float(one['mean']):.2f} | {float(one['low']):.2f} | {float(one['high']):.2f} |"
+            )
         lines += ["", "| injected | events | found | delay, median |", "|---|---|---|---|"]
         for row in told["injected"]:
-            late = "" if row["delay_median_s"] is None else f"{row['delay_median_s']:.1f} s"
+            late = "" if row["delay_median_s"] is None else f"{float(row['delay_median_s']):.1f} s"
             lines.append(f"| {row['injection']} | {row['events']} | {row['found']} | {late} |")
         return "\n".join(lines)
 

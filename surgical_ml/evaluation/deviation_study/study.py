@@ -146,7 +146,7 @@ class DeviationStudy:
         ]
         for name, priorities in (("all", None), ("medium_or_high", ("medium", "high")), ("high", ("high",))):
             one = told[name]
-            rate = sum(v for k, v in one["false_per_hour"].items() if priorities is None or k in priorities)
+            rate = sum(float(v) for k, v in one["false_per_hour"].items() if priorities is None or k in priorities)
             share, precise = (_interval(one[key]) for key in ("sensitivity", "precision"))
             lines.append(
                 f"| {name.replace('_', ' ')} | {one['delay_s']['events']} | {share} | {precise} | {rate:.2f} |"
@@ -155,9 +155,9 @@ class DeviationStudy:
         lines += ["|---|---|---|---|---|---|---|"]
         for row in told["by_kind"]:
             delays = (_seconds(row[key]) for key in ("delay_median_s", "delay_p95_s"))
-            rate = "" if row["false_per_hour"] is None else f"{row['false_per_hour']:.2f}"
+            false = "" if row["false_per_hour"] is None else f"{float(row['false_per_hour']):.2f}"
             lines.append(
-                f"| {row['kind']} | {row['priority']} | {row['events']} | {row['found']} | {' | '.join(delays)} | {rate} |"
+                f"| {row['kind']} | {row['priority']} | {row['events']} | {row['found']} | {' | '.join(delays)} | {false} |"
             )
         lines += [
             "",
@@ -166,23 +166,19 @@ class DeviationStudy:
         ]
         for point in told["curve"]:
             shares = (point[key] for key in ("sensitivity", "false_per_hour"))
-            sensitivity, rate = ("" if share is None else f"{share:.2f}" for share in shares)
-            lines.append(f"| {point['held_s']:g} s | {sensitivity} | {rate} |")
+            sensitivity, false = (f"{float(share):.2f}" for share in shares)
+            lines.append(f"| {point['held_s']:g} s | {sensitivity} | {false} |")
         return "\n".join(lines)
 
 
 def _interval(one: dict[str, Any]) -> str:
-    if one["value"] is None:
-        return ""
-    return (
-        f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
-        if one["low"] is not None
-        else f"{one['value']:.3f}"
-    )
+    estimate, low, high = (float(one[key]) for key in ("estimate", "low", "high"))
+    return "" if np.isnan(estimate) else f"{estimate:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else "missed" if not np.isfinite(value) else f"{value:.1f} s"
+def _seconds(value: float | str | None) -> str:
+    late = np.nan if value is None else float(value)
+    return "" if np.isnan(late) else "missed" if np.isinf(late) else f"{late:.1f} s"
 
 
 def bounds_of(protocol: Protocol, time_scale: float) -> Bounds:

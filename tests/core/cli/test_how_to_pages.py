@@ -27,7 +27,9 @@ def shape(line: str) -> str:
     return re.sub(r"\b[0-9a-f]{64}\b|\d+(\.\d+)?", "N", line)
 
 
-@pytest.mark.parametrize("page", ["engines.md", "replay.md", "cases.md", "audit.md", "performance.md", "simulation.md", "protocols.md"])
+@pytest.mark.parametrize(
+    "page", ["engines.md", "replay.md", "cases.md", "audit.md", "performance.md", "simulation.md", "protocols.md"]
+)
 def test_every_command_of_a_page_runs_and_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
     there = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     listed = list(commands(page))
