@@ -26,7 +26,7 @@ def test_here_the_main_job_runs_and_everything_is_a_line(cli) -> None:
     lines = done.out.splitlines()
     assert lines[-1].startswith("The main job runs here")
     assert all(line.split()[0] in ("ok", "missing", "wrong") for line in lines[:-1])
-    for name in ("python", "numpy", "main job", "model cholecystectomy/1", "records", "gstreamer", "clock", "tensorrt"):
+    for name in ("python", "numpy", "main job", "model cholecystectomy/2", "records", "gstreamer", "clock", "tensorrt"):
         assert any(f" {name}:" in line for line in lines)
 
 
@@ -59,7 +59,7 @@ def test_a_model_says_by_which_key_it_is_signed_if_it_is(tmp_path: Path, monkeyp
     folder = tmp_path / "models" / "cholecystectomy" / "1"
 
     def finding() -> Finding:
-        return found("signature of model cholecystectomy/1", environment._models())
+        return found("signature of model cholecystectomy/2", environment._models())
 
     assert finding().state is State.OK
     assert finding().found == f"by {signed_by(folder, (folder / 'manifest.json').read_bytes())}"
