@@ -23,6 +23,7 @@ def audit_prove(
         typer.Option(help="File to write the proof to; the entry goes beside it, as .json. Printed otherwise."),
     ] = None,
     pin: Pins = None,
+    as_json: Json = False,
 ) -> None:
     """Prove that an entry is in the log, or that the log has only grown since it had a size.
 
@@ -39,8 +40,12 @@ def audit_prove(
     else:
         growth, _ = prove_growth(log, since or 0, pin or ())
         proof = growth.encode()
+    told = {"entry": entry, "since": since, "proof": proof.decode()}
     if out is None:
-        say(proof.decode().rstrip("\n"))
+        if as_json:
+            say_json(told)
+        else:
+            say(proof.decode().rstrip("\n"))
         return
     for path, data in ((out, proof), (out.with_suffix(".json"), stored)):
         if data is not None:
@@ -48,6 +53,9 @@ def audit_prove(
             aside = path.with_name(f"{path.name}.partial")
             aside.write_bytes(data)
             aside.rename(path)
+    if as_json:
+        say_json(told | {"file": str(out)})
+        return
     say(f"{out}: {f'entry {entry}' if entry is not None else f'growth from {since} entries'}, proved")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surgical_ml.cli.audit_log import Log, Pins, WitnessKey, courier_of, key_of, log_of
-from surgical_ml.cli.output import say
+from surgical_ml.cli.output import Json, say, say_json
 from surgical_ml.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def witness_serve(
     ] = "surgical-ml-witness",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0 takes a free one.")] = 8476,
+    as_json: Json = False,
 ) -> None:
     """Sign the checkpoints of these devices' logs, each only if it begins with the one before, until interrupted.
 
@@ -40,7 +41,10 @@ def witness_serve(
     seen = Witness(folder, name, _own_key(folder / "witness.pem"), [key_of(one) for one in device])
     with witness_server(seen, host, port) as server:
         address = f"{server.server_address[0]!s}:{server.server_address[1]}"
-        say(f"{address}: {seen.key.text}")
+        if as_json:
+            say_json({"address": address, "key": seen.key.text})
+        else:
+            say(f"{address}: {seen.key.text}")
         server.serve_forever()
 
 
@@ -51,6 +55,7 @@ def witness_send(
     witness_key: WitnessKey = None,
     pin: Pins = None,
     every: Annotated[float | None, typer.Option(min=0.1, help="Go on, and look again after so many seconds.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Have a log's newest checkpoint signed by a witness; what cannot be delivered is delivered the next time.
 
@@ -64,11 +69,15 @@ def witness_send(
         except OSError as error:
             if every is None:
                 raise InputError(url, "a witness", str(error)) from error
-            if told != 0:
+            if told != 0 and as_json:
+                say_json({"log": str(log), "witness": url, "signed": None})
+            elif told != 0:
                 say(f"{url}: cannot be reached; the log keeps what is to be sent")
             told = 0
         else:
-            if size != told:
+            if size != told and as_json:
+                say_json({"log": str(log), "witness": url, "signed": size})
+            elif size != told:
                 say(f"{log}: {size} entries signed by {url}")
             told = size
         if every is None:
@@ -81,6 +90,7 @@ def audit_stamp(
     url: Annotated[str, typer.Option(help="Address of an RFC 3161 time-stamping authority.")],
     authority: Annotated[Path, typer.Option(help="Its root certificates, PEM.")],
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest N checkpoints that have no stamp.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Have kept checkpoints time-stamped; those that cannot be are stamped the next time.
 
@@ -95,7 +105,10 @@ def audit_stamp(
         done = stamp(log, at(url), roots, limit=limit)
     except OSError as error:
         raise InputError(url, "a time-stamping authority", str(error)) from error
-    say(f"{log}: {len(done)} checkpoints stamped")
+    if as_json:
+        say_json({"log": str(log), "stamped": len(done)})
+    else:
+        say(f"{log}: {len(done)} checkpoints stamped")
 
 
 def _own_key(path: Path) -> "Ed25519PrivateKey":

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from surgical_ml.cli.output import Json, say_json
 from surgical_ml.errors import InputError
 
 
@@ -16,6 +17,7 @@ def live(
     model: Annotated[Literal["pinhole", "rational", "fisheye"], typer.Option(help="Of the lens.")] = "pinhole",
     name: Annotated[str | None, typer.Option("--camera", help="Serial number or name of the camera head.")] = None,
     scope: Annotated[str | None, typer.Option(help="Serial number or name of the endoscope.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Calibrate a camera on a ROS topic: hold the pattern still, here and there, then call the service `finish`.
 
@@ -34,3 +36,5 @@ def live(
     except ImportError as error:
         raise InputError("calibrate live", "ROS 2 for Python, with its standard messages", str(error)) from error
     capture.run(topic, pattern, model, out, Validity(camera=name, scope=scope))
+    if as_json:
+        say_json({"calibration": str(out), "written": out.is_file()})

@@ -43,6 +43,7 @@ FRAMEWORKS = {
 
 CLOCK_READERS = {
     "audit.witness_server": "says when it signed a checkpoint",
+    "cli.audit_keys": "says in a certificate when a key took the place of another",
     "audit.writer": "stamps entries with both clocks, and closes batches after their time",
     "evaluation": "measures how long a replay takes, outside of every decision",
     "video.pacing": "plays a recording as fast as it was taken",

@@ -56,7 +56,7 @@ def test_a_changed_model_is_named_and_the_main_job_cannot_run(
 def test_a_model_says_by_which_key_it_is_signed_if_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(shared_folder("models"), tmp_path / "models")
     monkeypatch.setenv("SURGICAL_ML_SHARE", str(tmp_path))
-    folder = tmp_path / "models" / "cholecystectomy" / "1"
+    folder = tmp_path / "models" / "cholecystectomy" / "2"
 
     def finding() -> Finding:
         return found("signature of model cholecystectomy/2", environment._models())

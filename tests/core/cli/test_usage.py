@@ -97,7 +97,7 @@ def test_bad_usage_is_one_line_that_names_it_and_where_help_is(arguments: tuple[
 
 
 def test_what_nobody_foresaw_of_a_disk_is_one_line(cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def full(_: object) -> None:
+    def full(_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "case"))
 
     monkeypatch.setattr("surgical_ml.audit.verify", full)
@@ -105,7 +105,7 @@ def test_what_nobody_foresaw_of_a_disk_is_one_line(cli, monkeypatch: pytest.Monk
 
 
 def test_a_mistake_of_ours_is_not_dressed_up_as_bad_input(cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def mistaken(_: object) -> None:
+    def mistaken(_: object, **__: object) -> None:
         raise RuntimeError("a mistake")
 
     monkeypatch.setattr("surgical_ml.audit.verify", mistaken)

@@ -1,5 +1,6 @@
 """The same network in another precision: what is narrower is what may be, and what it answers stays near."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -152,10 +153,12 @@ def test_a_network_of_which_int8_costs_too_much_everywhere_is_refused(
 
 def test_a_weight_beyond_half_precision_is_refused_by_name(tmp_path: Path) -> None:
     model = onnx.load(MODEL.file("phase"))
-    weight = next(one for one in model.graph.initializer if one.name == "net.gate.weight")
+    weight = next(one for one in model.graph.initializer if len(one.dims) == 2)
     weight.CopyFrom(onnx.numpy_helper.from_array(1e5 * np.ones(tuple(weight.dims), np.float32), weight.name))
     onnx.save(model, tmp_path / "large.onnx")
-    with pytest.raises(InputError, match=r"weights that half precision holds, up to 65504, found net\.gate\.weight"):
+    with pytest.raises(
+        InputError, match=r"weights that half precision holds, up to 65504, found " + re.escape(weight.name)
+    ):
         to_half(tmp_path / "large.onnx", tmp_path / "half.onnx")
 
 
