@@ -186,7 +186,9 @@ def test_it_listens_to_every_output_of_the_assistant_and_the_watchdog():
     room = Path(surgical_ml.ros.__file__).parent
     published = {one.name for path in room.glob("*.py") for one in publishings(path.read_text(encoding="utf-8"))}
     heard = {*OUTPUTS, *PICTURES, "crtk/operating_state"}
-    assert {name for name in published if not name.startswith("/")} <= heard
+    # Live calibration is a node of its own, for a person at a bench and not for a controller.
+    heard_by_people = {name for name in published if name.startswith("calibration/")}
+    assert {name for name in published - heard_by_people if not name.startswith("/")} <= heard
     assert {"advisories", "watchdog/advisories", "phase", "status"} <= heard
 
 
